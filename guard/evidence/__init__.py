@@ -1,0 +1,1 @@
+"""The audit chain: what was decided, in an order nobody can edit unseen."""

@@ -1,0 +1,33 @@
+"""Who sent a request, and how much that claim is worth."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Assurance(StrEnum):
+    """How strongly an identity is established."""
+
+    VERIFIED = "verified"
+    """Cryptographically: a JWT signature, a registered API key of one person."""
+    ASSERTED = "asserted"
+    """Said by a trusted hop's header or by a body field."""
+    CREDENTIAL = "credential"
+    """Only the credential is known, not the person behind it."""
+    ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The end user of a request. ``key`` is the 64-bit keyed pseudonym; the raw subject is never kept."""
+
+    source: str
+    """``jwt``, ``trusted_header``, ``api_key``, ``body``, ``credential`` or ``none``."""
+    assurance: Assurance
+    key: int | None
+    tenant: str | None = None
+    """Name of the application or tenant from the policy, if any."""
+    purpose: str = "unknown"
+    """Declared purpose: ``serve``, ``evaluate``, ``train:<target>``, ``synthetic-data:<target>`` or ``unknown``."""
+
+
+ANONYMOUS = Identity("none", Assurance.ANONYMOUS, None)

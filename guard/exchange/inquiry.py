@@ -1,0 +1,41 @@
+"""An inquiry: what a request asks, in neutral terms that every API dialect is turned into."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from guard.screening.segments import Segment
+
+
+class FieldUse(NamedTuple):
+    """A request field that has a policy: the capability it belongs to, its top-level name and its typed value.
+
+    ``value`` is what a clamp compares (an int for ``n`` or ``top_logprobs``); True where only presence counts.
+    A field at its default (``n: 1``, ``logprobs: false``, ``null``) is not a use.
+    """
+
+    capability: str
+    field: str
+    value: Any
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """One parsed request. ``document`` is the typed body; it is what gets re-serialized and sent."""
+
+    surface: str
+    document: dict[str, Any]
+    model: str | None
+    stream: bool = False
+    segments: list[Segment] = field(default_factory=list)
+    uses: list[FieldUse] = field(default_factory=list)
+    claimed: Mapping[str, str] = field(default_factory=dict)
+    """Body identity fields by name: ``user``, ``safety_identifier``, ``metadata.user_id``."""
+    unscannable: list[str] = field(default_factory=list)
+    """Paths of parts no text rule can read (images, audio, files)."""
+    unknown: list[str] = field(default_factory=list)
+    """Top-level fields that were dropped because no parser of ours knows them."""
+    token_prompts: list[list[int]] = field(default_factory=list)
+    """Prompts given as token ids: the transport detokenizes them through the upstream and adds the text as segments."""
+    choices: int = 1
+    """How many answers the request asks for (prompts times n)."""

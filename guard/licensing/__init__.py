@@ -1,0 +1,1 @@
+"""Clauses as data, model lineage, obligations, and verdicts on the use of outputs."""

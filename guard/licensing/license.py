@@ -1,0 +1,166 @@
+"""A license as data: every fact with its clause and how well it was confirmed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from guard.screening.findings import Action
+
+
+class Status(StrEnum):
+    """How a fact was established. ``unconfirmed`` warns when it is used."""
+
+    CONFIRMED = "confirmed"
+    COPY = "copy"
+    EXCERPT = "excerpt"
+    UNCONFIRMED = "unconfirmed"
+
+
+class Window(StrEnum):
+    """When a threshold is tested."""
+
+    RELEASE_SNAPSHOT = "release_snapshot"
+    """Once: the calendar month before the version's release (Llama clause 2, Hunyuan 4, DBRX 3)."""
+    STANDING = "standing"
+    """A present-tense condition that may start or stop at any time (Qwen 4, Kimi K2)."""
+    MONTHLY = "monthly"
+    ROLLING_12_MONTHS = "rolling_12_months"
+    YEARLY = "yearly"
+    AT_ANY_TIME = "at_any_time"
+
+
+class OutputRule(StrEnum):
+    """What a license says about training other models on outputs."""
+
+    UNRESTRICTED = "unrestricted"
+    NO_TRAINING_OTHER_LLM = "no_training_other_llm_except_family"
+    NO_TRAINING_OTHER_MODEL = "no_training_other_model_except_family"
+    NO_TRAINING_FOUNDATION_MODELS = "no_training_foundation_models_except_family"
+    NAME_PREFIX_AND_DISPLAY = "allowed_with_name_prefix_and_display"
+    ATTRIBUTION = "allowed_with_attribution"
+    TRAINED_MODEL_INHERITS = "allowed_trained_model_inherits"
+    NAME_PREFIX_MATERIALS_ONLY = "name_prefix_for_materials_only"
+    PURPOSE_LIMITED = "purpose_limited_outputs"
+    PURPOSE_LIMITED_BY_AUP = "purpose_limited_by_aup"
+    CHAIN = "chain"
+
+    @property
+    def forbids_training(self) -> bool:
+        """True where outputs must not improve models outside the family."""
+        return self in NO_TRAINING
+
+
+NO_TRAINING = frozenset(
+    {OutputRule.NO_TRAINING_OTHER_LLM, OutputRule.NO_TRAINING_OTHER_MODEL, OutputRule.NO_TRAINING_FOUNDATION_MODELS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A number above (or from) which a license changes what the licensee may do."""
+
+    id: str
+    metric: str
+    """``monthly_active_users``, ``daily_active_users``, or a revenue metric."""
+    value: int | None
+    unit: str | None
+    comparator: str
+    """``greater_than`` (the value itself passes) or ``must_be_less_than``."""
+    window: Window
+    reference_month: str | None
+    scope: str
+    counted_entities: str
+    consequence: str
+    """``no_rights``, ``display_duty``, ``termination``, ``separate_agreement`` or ``royalty``."""
+    consequence_text: str
+    clause: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class OutputUse:
+    """The output-use rule and what it excepts."""
+
+    rule: OutputRule
+    scope: str = ""
+    exception: str = ""
+    detail: str = ""
+    clause: str = ""
+    status: Status = Status.CONFIRMED
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something owed: a display line, a notice file, a name prefix, a disclosure, a flow-down term."""
+
+    kind: str
+    """``display``, ``notice_file``, ``license_copy``, ``name_prefix``, ``disclosure`` or ``flow_down``."""
+    text: str
+    trigger: str
+    clause: str
+    status: Status = Status.CONFIRMED
+
+
+@dataclass(frozen=True, slots=True)
+class Territory:
+    """Where a license gives no rights. The two kinds want different tools."""
+
+    kind: str
+    """``licensee_domicile`` (operator attests) or ``place_of_use`` (requests are located)."""
+    excluded: tuple[str, ...]
+    """EU, or ISO 3166 codes."""
+    applies_to: str
+    clause: str
+    status: Status = Status.CONFIRMED
+
+
+@dataclass(frozen=True, slots=True)
+class AupItem:
+    """One item of an acceptable use policy, mapped to categories with this license's own action."""
+
+    id: str
+    paraphrase: str
+    clause: str
+    categories: tuple[str, ...]
+    """Empty when no text shows the item: then ``duty`` says what stands in."""
+    coverage: str
+    """``full``, ``partial`` or ``none``: how much of the item the categories see."""
+    decidable: str
+    action: Action
+    duty: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class License:
+    """One license text."""
+
+    id: str
+    name: str
+    date: str
+    status: Status
+    family: str
+    """The lineage that output-use exceptions speak of (``llama``, ``qwen``, ``hunyuan``)."""
+    version: str
+    """Family and version as the exception clause means it (``llama-2``); equal to family where versions do not matter."""
+    models: tuple[str, ...] = ()
+    """Patterns (shell style, case-insensitive) of repository names that ship under this license."""
+    aliases: tuple[str, ...] = ()
+    commercial: str = "allowed"
+    """``allowed``, ``conditional`` or ``prohibited``."""
+    commercial_text: str = ""
+    hosting: str = "allowed"
+    """``allowed``, ``distribution`` (hosting counts as distribution) or ``separate_permission``."""
+    hosting_text: str = ""
+    hosting_clause: str = ""
+    thresholds: tuple[Threshold, ...] = ()
+    output_use: OutputUse = field(default_factory=lambda: OutputUse(OutputRule.UNRESTRICTED))
+    duties: tuple[Duty, ...] = ()
+    territory: Territory | None = None
+    aup: tuple[AupItem, ...] = ()
+    sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def clauses(self) -> Mapping[str, str]:
+        """AUP item id to clause, for citations."""
+        return {item.id: item.clause for item in self.aup}

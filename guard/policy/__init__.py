@@ -1,0 +1,1 @@
+"""YAML to an immutable snapshot: load, check, watch."""

@@ -1,0 +1,1 @@
+"""Receipts, fingerprints and the export gate."""

@@ -1,0 +1,1 @@
+"""Bytes in and out: the only rooms that know ASGI, sockets and HTTP."""

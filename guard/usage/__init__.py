@@ -1,0 +1,1 @@
+"""Who was active when: pseudonyms, periods, spool, ledger, thresholds."""

@@ -1,0 +1,1 @@
+"""Ledgers that need a driver, each behind the interface in guard.usage.ledger."""

@@ -1,0 +1,53 @@
+"""Limits on users and the state a count puts them in."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How near a count is to its limit."""
+
+    OK = "ok"
+    APPROACHING = "approaching"
+    OVER = "over"
+
+
+class AtLimit(StrEnum):
+    """What happens to requests once a standing limit is reached."""
+
+    OBSERVE = "observe"
+    REFUSE_NEWCOMERS = "refuse_newcomers"
+    REFUSE_ALL = "refuse_all"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One user threshold of one license.
+
+    ``standing`` limits act at run time (Qwen clause 4); the others (Llama clause 2, a snapshot of the month before
+    release) can be neither triggered nor cured by a live count: for them the count is early warning and evidence.
+    """
+
+    license: str
+    id: str
+    value: int
+    """The number in the license: with ``exclusive`` False the value itself still passes (greater_than)."""
+    exclusive: bool
+    """True for must_be_less_than: the value itself is already over."""
+    standing: bool
+    clause: str
+    consequence: str
+    approaching_ratio: float = 0.8
+
+    @property
+    def allowed(self) -> int:
+        """The largest count that is not over the limit."""
+        return self.value - 1 if self.exclusive else self.value
+
+    def state(self, count: int) -> State:
+        """Return the state that ``count`` active users put this limit in."""
+        if count > self.allowed:
+            return State.OVER
+        if count >= self.approaching_ratio * self.allowed:
+            return State.APPROACHING
+        return State.OK

@@ -1,0 +1,1 @@
+"""API dialects to neutral segments and back: JSON, SSE, request fields, refusal shapes."""

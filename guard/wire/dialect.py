@@ -1,0 +1,95 @@
+"""CONTRACT: what every API dialect offers. One module per dialect implements both halves.
+
+The request half turns a typed body into an Inquiry. The answer half turns upstream JSON or SSE events into pieces of
+text per channel, and knows how that dialect ends an answer early.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from guard.exchange.inquiry import Inquiry
+from guard.exchange.refusal import Refusal
+
+
+class Malformed(Exception):
+    """A body that is not what the surface takes: ``path`` of the value, what was found, what is allowed."""
+
+    def __init__(self, path: str, found: str, allowed: str, status: int = 400) -> None:
+        super().__init__(f"{path}: {found}; allowed: {allowed}")
+        self.path, self.found, self.allowed, self.status = path, found, allowed, status
+
+
+class Channel(NamedTuple):
+    """One growing text of an answer: ``content``, ``reasoning``, ``refusal``, ``tool.0.name``, ``tool.0.arguments``,
+    ``logprobs``, ``text`` ... of one choice."""
+
+    choice: int
+    name: str
+
+
+class Piece(NamedTuple):
+    """Text that an event adds to a channel."""
+
+    channel: Channel
+    text: str
+
+
+class OutputGate(Protocol):
+    """What the wire needs of the exchange's output screening (guard.exchange.screen_output.OutputScreen)."""
+
+    def feed(self, channel: Channel, text: str) -> None:
+        """Screen ``text`` as the continuation of ``channel``."""
+
+    def finish(self, channel: Channel) -> None:
+        """``channel`` gets no more text."""
+
+    def cleared(self, channel: Channel) -> int:
+        """Characters of ``channel`` that may be released."""
+
+    def blocked(self, choice: int) -> Refusal | None:
+        """The refusal that ended ``choice``, if a blocking rule hit any of its channels."""
+
+
+class AnswerStream(Protocol):
+    """Bytes of a streamed answer in, bytes that may leave out. One per response; sans-I/O."""
+
+    closed: bool
+    """True once the answer has been ended early: the upstream is to be cancelled."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take upstream bytes (split anywhere) and return what may be released now.
+
+        Raises GarbledAnswer if the upstream does not speak the dialect.
+        """
+
+    def finish(self) -> bytes:
+        """The upstream's body ended: return what is left, with a correct ending if the upstream's was cut off."""
+
+
+class GarbledAnswer(Exception):
+    """The upstream sent something its dialect has no place for; the text says what, for the log, never for the client."""
+
+
+class Dialect(Protocol):
+    """One API dialect."""
+
+    def parse(self, document: dict[str, Any]) -> Inquiry:
+        """Type the body's fields in place and return the inquiry. Raises Malformed."""
+
+    def screen_answer(self, inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) -> dict[str, Any]:
+        """Feed every text of an unstreamed ``answer`` to ``gate`` and return the answer with blocked choices ended
+        (their text cut at the cleared length, the dialect's content-filter ending, ``guard`` facts)."""
+
+    def open_stream(self, inquiry: Inquiry, gate: OutputGate) -> AnswerStream:
+        """Return the state machine for a streamed answer to ``inquiry``."""
+
+    def refusal(self, refusal: Refusal) -> dict[str, Any]:
+        """Return the body of an error response in this dialect's shape."""
+
+
+class Answered(NamedTuple):
+    """Facts of a finished choice for its receipt: the texts that were released, and token counts if the upstream told."""
+
+    choice: int
+    texts: Sequence[str]
+    finish_reason: str | None
