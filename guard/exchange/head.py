@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Method, decoded path, lower-case header names with raw values, and the peer's address (empty for a unix socket)."""
+    """Method, decoded path, headers (lower-case names, raw values), and the peer's address (empty: a unix socket)."""
 
     method: str
     path: str

@@ -37,7 +37,7 @@ SHADOWED = frozenset(
         Code.LEDGER_UNAVAILABLE,
     }
 )
-"""Codes that shadow mode records without refusing. The others mean Guard could not understand or forward the request."""
+"""Codes that shadow mode records without refusing; the others mean Guard could not understand or forward a request."""
 
 
 @dataclass(frozen=True, slots=True)

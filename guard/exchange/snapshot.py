@@ -78,7 +78,7 @@ class Entitlement:
 
 @dataclass(frozen=True, slots=True)
 class IdentityPolicy:
-    """How requests are tied to users. ``sources`` is a trust order: an earlier source is never overridden by a later."""
+    """How requests are tied to users. ``sources`` is a trust order: an earlier one is never overridden by a later."""
 
     sources: tuple[str, ...] = ("jwt", "trusted_header", "api_key", "body")
     unidentified: str = "credential"
@@ -130,4 +130,6 @@ class Snapshot:
     surface: SurfacePolicy
     rules: RuleSet
     at_limit: AtLimit
+    packs: Mapping[str, License] = field(default_factory=dict)
+    """Every known license by id: the lineage of a training target is resolved against all of them."""
     warnings: tuple[str, ...] = ()

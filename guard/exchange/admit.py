@@ -1,0 +1,90 @@
+"""Is this model served under a known license, and may these fields be used under it?
+
+The field rules are the capability surface (L1): fields that give teacher-grade output.
+"""
+
+from guard.exchange.exchange import Exchange
+from guard.exchange.inquiry import FieldUse
+from guard.exchange.refusal import Code, Refusal
+from guard.exchange.snapshot import FieldAction, FieldRule, ModelPolicy
+
+TEXT_FIELDS = frozenset({"messages", "prompt", "input"})
+"""Fields that carry the request itself: a use inside them cannot be stripped, so it is refused."""
+
+CLAMPED_FIELDS = frozenset(
+    {"n", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_logprobs", "logprobs"}
+)
+"""Fields whose own value a clamp lowers; a use of any other field that is over a limit is refused."""
+
+
+def admit(exchange: Exchange) -> Refusal | None:
+    """Resolve the model and apply its field rules to the document: deny refuses, strip and clamp edit it in place."""
+    inquiry, surface = exchange.inquiry, exchange.snapshot.surface
+    model = _resolve(exchange)
+    if model is None:
+        return exchange.refuse(
+            Refusal(
+                403,
+                Code.LICENSE_TERMS,
+                "No license is known for this model, so it is not served here; see GET /v1/models.",
+            )
+        )
+    exchange.model = model
+    if inquiry.unknown and surface.unknown_fields == "deny":
+        names = ", ".join(sorted(inquiry.unknown)[:5])[:120]
+        return exchange.refuse(
+            Refusal(400, Code.FIELD_DENIED, f"Unknown request fields are not accepted here: {names}.")
+        )
+    if inquiry.unscannable and surface.unscannable == "deny":
+        where = inquiry.unscannable[0]
+        return exchange.refuse(
+            Refusal(403, Code.FIELD_DENIED, f"Only text can be checked here; {where} is of another kind.")
+        )
+    for use in inquiry.uses:
+        rule = model.fields.get(use.capability)
+        if rule is None or rule.action is FieldAction.ALLOW:
+            continue
+        refusal = _apply(exchange, use, rule)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _resolve(exchange: Exchange) -> ModelPolicy | None:
+    snapshot, name = exchange.snapshot, exchange.inquiry.model
+    if name is None:
+        return snapshot.default_model
+    model = snapshot.models.get(name)
+    if model is None and snapshot.allow_unknown_models:
+        return snapshot.default_model
+    return model
+
+
+def _apply(exchange: Exchange, use: FieldUse, rule: FieldRule) -> Refusal | None:
+    document = exchange.inquiry.document
+    if rule.action is FieldAction.STRIP and use.field not in TEXT_FIELDS:
+        document.pop(use.field, None)
+        return None
+    if rule.action is FieldAction.CLAMP and rule.limit is not None:
+        if isinstance(use.value, int) and use.value <= rule.limit:
+            return None
+        if use.field in CLAMPED_FIELDS:
+            # n multiplies with the number of prompts: scale it so that the total stays within the limit.
+            per_unit = max(1, exchange.inquiry.choices // max(1, document.get("n") or 1)) if use.field == "n" else 1
+            if per_unit <= rule.limit:
+                document[use.field] = max(1, rule.limit // per_unit)
+                if use.field == "n":
+                    exchange.inquiry.choices = per_unit * int(document["n"])
+                return None
+        reason = f"at most {rule.limit}"
+    else:
+        reason = "not available"
+    return exchange.refuse(
+        Refusal(
+            403,
+            Code.FIELD_DENIED,
+            f"The field '{use.field}' is {reason} for this model.",
+            license=rule.license,
+            clause=rule.clause,
+        )
+    )

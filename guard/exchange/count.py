@@ -1,0 +1,64 @@
+"""Count the user: a place before the request is forwarded, a durable sighting before the first byte of a 2xx leaves."""
+
+from guard.exchange.exchange import Exchange
+from guard.exchange.refusal import Code, Refusal
+from guard.usage.counter import Admission
+from guard.usage.ledger import LedgerUnavailable
+from guard.usage.spool import SpoolError
+
+
+def reserve(exchange: Exchange) -> Refusal | None:
+    """Ask the usage rules whether this user may be served, and hold a place for a newcomer near a limit."""
+    model, services = exchange.model, exchange.services
+    if model is None or not model.limits:
+        return None
+    try:
+        reservation = services.counter.reserve(
+            model.limits, exchange.identity.key, exchange.snapshot.at_limit, services.now()
+        )
+    except LedgerUnavailable as error:
+        services.on_failure("usage.reserve", error)
+        exchange.not_evaluated.append("ledger")
+        return exchange.refuse(Refusal(503, Code.LEDGER_UNAVAILABLE, "The request cannot be decided right now."))
+    exchange.reservation = reservation
+    if reservation.admission is Admission.REFUSED and reservation.limit is not None:
+        limit = reservation.limit
+        return exchange.refuse(
+            Refusal(
+                403,
+                Code.USAGE_THRESHOLD,
+                "The number of active users that this model's license allows has been reached for this month.",
+                license=limit.license,
+                clause=limit.clause,
+            )
+        )
+    return None
+
+
+def count(exchange: Exchange) -> Refusal | None:
+    """Make the user's sighting durable (invariant 2); call when the upstream has answered 2xx, before any byte leaves.
+
+    Counting does not depend on enforcement (invariant 3). A sighting that cannot be made durable refuses the answer in
+    either mode: an answered user who is not counted is what Guard exists to prevent.
+    """
+    services, model = exchange.services, exchange.model
+    licenses = model.counted if model is not None else ()
+    try:
+        services.counter.sight(licenses, exchange.identity.key, services.now())
+    except SpoolError as error:
+        services.on_failure("usage.sight", error)
+        exchange.refused = Refusal(
+            503, Code.LEDGER_UNAVAILABLE, "The request cannot be recorded right now.", reference=exchange.head.reference
+        )
+        return exchange.refused
+    finally:
+        settle(exchange)
+    exchange.answered = True
+    return None
+
+
+def settle(exchange: Exchange) -> None:
+    """Give back the place held for a newcomer; idempotent."""
+    if exchange.reservation is not None:
+        exchange.services.counter.settle(exchange.reservation)
+        exchange.reservation = None

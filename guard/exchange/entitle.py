@@ -1,0 +1,52 @@
+"""May the answers be used for what the caller says it does with them? (declared purpose and entitlement, L2)."""
+
+from dataclasses import replace
+
+from guard.exchange.exchange import Exchange
+from guard.exchange.refusal import Code, Refusal
+from guard.licensing.lineage import resolve_target
+from guard.licensing.purpose import Purpose, narrow
+from guard.licensing.verdict import Verdict, stack_verdict
+
+
+def entitle(exchange: Exchange) -> Refusal | None:
+    """Settle the request's purpose and refuse one that the model's licenses do not allow.
+
+    ``x-guard-purpose`` may narrow the purpose that the policy gives the identity, never widen it. Only a purpose that
+    trains a model is judged: an undetermined verdict refuses as well, because it is no permission.
+    """
+    stated = exchange.head.header(b"x-guard-purpose")
+    if stated is not None:
+        try:
+            purpose = narrow(exchange.identity.purpose, stated)
+        except ValueError:
+            return exchange.refuse(
+                Refusal(
+                    400,
+                    Code.MALFORMED,
+                    "x-guard-purpose is no purpose; allowed: serve, evaluate, train:TARGET, synthetic-data:TARGET.",
+                )
+            )
+        if purpose is None:
+            return exchange.refuse(
+                Refusal(403, Code.OUTPUT_USE, "x-guard-purpose asks for more than this identity is entitled to.")
+            )
+        exchange.identity = replace(exchange.identity, purpose=purpose)
+    declared = Purpose.parse(exchange.identity.purpose)
+    if exchange.model is None or declared.target is None:
+        return None
+    target = resolve_target(declared.target, exchange.snapshot.packs)
+    verdict = stack_verdict(exchange.model.licenses, declared, target)
+    if verdict.kind in {Verdict.DENY, Verdict.UNDETERMINED}:
+        why = "does not allow" if verdict.kind is Verdict.DENY else "is not known to allow"
+        return exchange.refuse(
+            Refusal(
+                403,
+                Code.OUTPUT_USE,
+                f"The model's license {why} training this target on its outputs.",
+                license=verdict.license,
+                clause=verdict.clause,
+            )
+        )
+    exchange.obligations.extend(obligation.text for obligation in verdict.obligations)
+    return None

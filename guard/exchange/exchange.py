@@ -1,0 +1,56 @@
+"""The state of one request on its road; each step reads it, adds to it, and may end it with a refusal."""
+
+from dataclasses import dataclass, field
+
+from guard.exchange.head import Head
+from guard.exchange.identity import ANONYMOUS, Identity
+from guard.exchange.inquiry import Inquiry
+from guard.exchange.refusal import SHADOWED, Code, Refusal
+from guard.exchange.services import Services
+from guard.exchange.snapshot import Entitlement, Mode, ModelPolicy, Ruling, Snapshot
+from guard.screening.findings import Finding
+from guard.screening.segments import Direction
+from guard.usage.counter import Reservation
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its response, decided under the one snapshot it began with (invariant 7)."""
+
+    snapshot: Snapshot
+    services: Services
+    head: Head
+    inquiry: Inquiry
+    model: ModelPolicy | None = None
+    identity: Identity = ANONYMOUS
+    entitlement: Entitlement | None = None
+    reservation: Reservation | None = None
+    refused: Refusal | None = None
+    """What ended the request, or the choice of a finished answer that was ended first."""
+    shadowed: list[Refusal] = field(default_factory=list)
+    """What would have ended it, had the mode been enforce."""
+    findings: list[tuple[Direction, Finding, Ruling]] = field(default_factory=list)
+    not_evaluated: list[str] = field(default_factory=list)
+    """Checks that could not be made, by reason: never a pass (invariant 6)."""
+    obligations: list[str] = field(default_factory=list)
+    answered: bool = False
+    """True once the sighting of the user is durable and a 2xx may leave."""
+
+    def refuse(self, refusal: Refusal) -> Refusal | None:
+        """Return ``refusal`` with its reference if it is to be enforced; in shadow mode note it and return None.
+
+        A request Guard could not understand or may not forward is refused in either mode: a field that a license
+        denies can be let through in shadow, one that Guard cannot see through cannot.
+        """
+        refusal = refusal.referenced(self.head.reference)
+        by_license = refusal.code is Code.FIELD_DENIED and refusal.license is not None
+        if self.snapshot.mode is Mode.SHADOW and (refusal.code in SHADOWED or by_license):
+            self.shadowed.append(refusal)
+            return None
+        self.refused = refusal
+        return refusal
+
+    @property
+    def license(self) -> str:
+        """The first license of the model's stack, for labels: ``undetermined`` where none is known."""
+        return self.model.licenses[0].id if self.model is not None and self.model.licenses else "undetermined"

@@ -1,0 +1,151 @@
+"""Write down what happened: metrics, an audit entry for anything but a plain allow, receipts for what was served."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from guard.exchange.exchange import Exchange
+from guard.exchange.refusal import Refusal
+from guard.screening.findings import Action
+from guard.screening.segments import Source
+
+
+class Verdict(StrEnum):
+    """The four outcomes (invariant 6): a skipped check is never a pass."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    FLAG = "flag"
+    NOT_EVALUATED = "not_evaluated"
+
+
+class Ending(StrEnum):
+    """How the exchange ended on the wire."""
+
+    SERVED = "served"
+    REFUSED = "refused"
+    CUT = "cut"
+    """A choice of the answer was ended early by a rule."""
+    UPSTREAM = "upstream"
+    """The inference server failed or answered with an error."""
+    CLIENT = "client"
+    """The client went away."""
+
+
+class ServedChoice(NamedTuple):
+    """What left of one finished choice."""
+
+    choice: int
+    text: str
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+def verdict(exchange: Exchange) -> Verdict:
+    """Return the outcome of ``exchange``; deny outranks not_evaluated, which outranks flag."""
+    if exchange.refused is not None:
+        return Verdict.DENY
+    if exchange.not_evaluated:
+        return Verdict.NOT_EVALUATED
+    if exchange.shadowed or any(ruling.action >= Action.FLAG for _, _, ruling in exchange.findings):
+        return Verdict.FLAG
+    return Verdict.ALLOW
+
+
+def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = ()) -> None:
+    """Report the finished exchange; call exactly once, after the last byte left."""
+    meter, decided = exchange.services.meter, verdict(exchange)
+    refused = exchange.refused
+    reason = refused.code.value if refused is not None else ending.value
+    meter.request(decided.value, reason, exchange.license)
+    if exchange.identity.key is None:
+        meter.unidentified()
+    meter.identity(exchange.identity.source)
+    for direction, finding, ruling in exchange.findings:
+        meter.finding(finding.category, direction.value, ruling.action.name.lower())
+    for why in exchange.not_evaluated:
+        meter.not_evaluated(why)
+    audit = exchange.services.audit
+    if audit is not None and (decided is not Verdict.ALLOW or exchange.obligations):
+        audit.append("decision", facts(exchange, decided, ending))
+    if exchange.services.provenance is not None and exchange.answered:
+        _receipts(exchange, served)
+
+
+def facts(exchange: Exchange, decided: Verdict, ending: Ending) -> dict[str, Any]:
+    """Return the audit entry's facts: ids, clauses, rules and spans; no user text, no raw identity (invariant 8)."""
+    inquiry, identity = exchange.inquiry, exchange.identity
+    return {
+        "reference": exchange.head.reference,
+        "verdict": decided.value,
+        "ending": ending.value,
+        "surface": inquiry.surface,
+        "model": exchange.model.name if exchange.model is not None else None,
+        "licenses": [license.id for license in exchange.model.licenses] if exchange.model is not None else [],
+        "policy": exchange.snapshot.hash,
+        "mode": exchange.snapshot.mode.value,
+        "identity": {
+            "source": identity.source,
+            "assurance": identity.assurance.value,
+            "tenant": identity.tenant,
+            "purpose": identity.purpose,
+            "user": format(identity.key & 0xFFFFFFFFFFFFFFFF, "016x") if identity.key is not None else None,
+        },
+        "refused": _refusal_facts(exchange.refused) if exchange.refused is not None else None,
+        "shadowed": [_refusal_facts(refusal) for refusal in exchange.shadowed],
+        "not_evaluated": exchange.not_evaluated,
+        "obligations": exchange.obligations,
+        "findings": [
+            {
+                "direction": direction.value,
+                "rule": finding.rule,
+                "category": finding.category,
+                "action": ruling.action.name.lower(),
+                "license": ruling.license,
+                "clause": ruling.clause,
+                "source": finding.source.value,
+                "path": finding.path,
+                "start": finding.start,
+                "end": finding.end,
+                "transform": finding.transform,
+            }
+            for direction, finding, ruling in exchange.findings
+        ],
+    }
+
+
+def _refusal_facts(refusal: Refusal) -> dict[str, str | None]:
+    return {
+        "code": refusal.code.value,
+        "license": refusal.license,
+        "clause": refusal.clause,
+        "category": refusal.category,
+    }
+
+
+def _receipts(exchange: Exchange, served: Sequence[ServedChoice]) -> None:
+    provenance, model, identity = exchange.services.provenance, exchange.model, exchange.identity
+    if provenance is None or model is None:
+        return
+    prompt = "\n".join(
+        segment.text for segment in exchange.inquiry.segments if segment.source is not Source.TOOL_DEFINITION
+    )
+    for choice in served:
+        provenance.finished(
+            reference=exchange.head.reference,
+            choice=choice.choice,
+            time=exchange.services.now(),
+            tenant=identity.tenant,
+            user=identity.key,
+            model=model.name,
+            licenses=model.licenses,
+            policy=exchange.snapshot.hash,
+            purpose=identity.purpose,
+            surface=exchange.inquiry.surface,
+            prompt=prompt,
+            output=choice.text,
+            finish_reason=choice.finish_reason,
+            prompt_tokens=choice.prompt_tokens,
+            completion_tokens=choice.completion_tokens,
+        )

@@ -1,0 +1,47 @@
+"""Screen the prompt against the acceptable use policy of the model's licenses."""
+
+from guard.exchange.exchange import Exchange
+from guard.exchange.refusal import Code, Refusal
+from guard.exchange.snapshot import Ruling
+from guard.screening.findings import Action, Finding
+from guard.screening.segments import Direction
+
+
+def screen_prompt(exchange: Exchange) -> Refusal | None:
+    """Note every finding with the ruling of the model's licenses and refuse the first that blocks."""
+    model = exchange.model
+    if model is None:
+        return None
+    try:
+        findings = exchange.snapshot.rules.scan(exchange.inquiry.segments)
+    except Exception as error:  # noqa: BLE001 - whatever broke, a skipped check is never a pass (invariant 6)
+        exchange.services.on_failure("screening.prompt", error)
+        exchange.not_evaluated.append("error")
+        return exchange.refuse(unavailable()) if model.blocking else None
+    blocked: Refusal | None = None
+    for finding in findings:
+        ruling = model.rulings.get(finding.category)
+        if ruling is None or ruling.action is Action.OFF:
+            continue
+        exchange.findings.append((Direction.PROMPT, finding, ruling))
+        if ruling.action is Action.BLOCK and blocked is None:
+            blocked = aup_refusal(finding, ruling)
+    return exchange.refuse(blocked) if blocked is not None else None
+
+
+def aup_refusal(finding: Finding, ruling: Ruling) -> Refusal:
+    """Return the refusal for a blocking finding: it names license, clause and category, never the words."""
+    by = f"the acceptable use policy of {ruling.license}" if ruling.license else "this service's policy"
+    return Refusal(
+        403,
+        Code.AUP,
+        f"Not served: {by} does not allow this.",
+        license=ruling.license,
+        clause=ruling.clause,
+        category=finding.category,
+    )
+
+
+def unavailable() -> Refusal:
+    """Return the refusal for a blocking check that could not be made."""
+    return Refusal(503, Code.SCREENING_UNAVAILABLE, "The request cannot be checked right now.")

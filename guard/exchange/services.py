@@ -1,0 +1,57 @@
+"""What an exchange needs from outside itself, handed in so that the core does no I/O of its own choosing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from guard.usage.counter import UsageCounter
+from guard.usage.pseudonym import Pseudonymizer
+
+
+class Meter(Protocol):
+    """Where the exchange reports what it did; every label is bounded."""
+
+    def request(self, decision: str, reason: str, license: str) -> None:
+        """Count one finished request."""
+
+    def identity(self, source: str) -> None:
+        """Count one identified request by the source that identified it."""
+
+    def unidentified(self) -> None:
+        """Count one request that no source identified."""
+
+    def finding(self, category: str, direction: str, action: str) -> None:
+        """Count one finding."""
+
+    def not_evaluated(self, reason: str) -> None:
+        """Count one check that could not be made."""
+
+
+class AuditLog(Protocol):
+    """Where decisions are written down; ``append`` never blocks on the disk."""
+
+    def append(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Chain one entry."""
+
+
+class Provenance(Protocol):
+    """Where finished choices get their receipts and fingerprints, off the request's path."""
+
+    @property
+    def finished(self) -> Callable[..., object]:
+        """Hand over one finished choice: guard.provenance.recorder.Recorder.finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The stores, clocks and logs of one process."""
+
+    counter: UsageCounter
+    pseudonyms: Pseudonymizer
+    meter: Meter
+    audit: AuditLog | None
+    provenance: Provenance | None
+    now: Callable[[], float]
+    """Epoch seconds."""
+    on_failure: Callable[[str, BaseException], None]
+    """Logs an unexpected failure of a check: (what, error). Nothing of it ever reaches a client."""
