@@ -40,6 +40,11 @@ class Limit:
     approaching_ratio: float = 0.8
 
     @property
+    def acts(self) -> bool:
+        """True if passing it can stop the service: a duty to display a name (Kimi K2) ends no right to serve."""
+        return self.standing and self.consequence != "display_duty"
+
+    @property
     def allowed(self) -> int:
         """The largest count that is not over the limit."""
         return self.value - 1 if self.exclusive else self.value

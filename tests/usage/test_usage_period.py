@@ -1,0 +1,94 @@
+"""A period is a calendar month in a stated zone; its edges are where the zone's clocks say midnight."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guard.usage.period import Calendar, CalendarError
+
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Apia", "America/Santiago", "Asia/Beirut"]
+
+
+def at(text: str, zone: str = "UTC") -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
+
+
+def test_a_month_begins_at_the_zones_midnight():
+    period = Calendar("Europe/Berlin").period(at("2026-11-15T12:00", "Europe/Berlin"))
+    assert period == ("2026-11", at("2026-10-31T23:00"), at("2026-11-30T23:00"))
+
+
+def test_summer_time_shifts_the_edges():
+    berlin = Calendar("Europe/Berlin")
+    october, november = berlin.parse("2026-10"), berlin.parse("2026-11")
+    assert october.start == at("2026-09-30T22:00")
+    assert october.end == november.start == at("2026-10-31T23:00")
+    assert october.end - october.start == 31 * 86400 + 3600
+
+
+def test_the_first_instant_belongs_to_the_new_month_and_the_one_before_does_not():
+    calendar = Calendar("UTC")
+    edge = at("2026-12-01T00:00")
+    assert calendar.period(edge).id == "2026-12"
+    assert calendar.period(edge - 0.001).id == "2026-11"
+    assert calendar.period(math.nextafter(edge, 0)).id == "2026-11"
+    assert calendar.period(edge).id == "2026-12"
+
+
+def test_december_is_followed_by_january():
+    period = Calendar().parse("2026-12")
+    assert (period.start, period.end) == (at("2026-12-01T00:00"), at("2027-01-01T00:00"))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(ZONES), st.floats(788918400, 2840140800))
+def test_periods_cover_time_without_gap_or_overlap(zone, now):
+    calendar = Calendar(zone)
+    period = calendar.period(now)
+    local = datetime.fromtimestamp(int(now), ZoneInfo(zone))
+    assert period.id == f"{local:%Y-%m}"
+    assert period.start <= now < period.end
+    assert calendar.period(period.end).start == period.end
+    assert calendar.period(period.start - 1).end == period.start
+    assert calendar.parse(period.id) == period
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 120 * 86400), max_size=30))
+def test_the_remembered_period_never_answers_for_another(offsets):
+    calendar, start = Calendar("Europe/Berlin"), at("2026-09-20T00:00")
+    for offset in offsets:
+        assert calendar.period(start + offset) == Calendar("Europe/Berlin").period(start + offset)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berln", "", "../etc/passwd", "Mars/Phobos", "/etc/localtime"])
+def test_an_unknown_zone_says_what_is_allowed(zone):
+    with pytest.raises(CalendarError, match="allowed: IANA names such as UTC or Europe/Berlin"):
+        Calendar(zone)
+
+
+def test_a_misspelt_zone_gets_the_nearest():
+    with pytest.raises(CalendarError, match="did you mean 'Europe/Berlin'"):
+        Calendar("Europe/Berln")
+
+
+@pytest.mark.parametrize(
+    "text", ["2026", "2026-13", "2026-00", "2026-1", "26-11", "9999-12", "2026-11-01", "", "٢٠٢٦-11"]
+)
+def test_a_period_that_is_no_month_is_refused(text):
+    with pytest.raises(CalendarError, match="allowed: YYYY-MM"):
+        Calendar().parse(text)
+
+
+def test_the_definition_names_the_zone():
+    assert Calendar("Asia/Tokyo").definition.endswith("in zone Asia/Tokyo.")
+
+
+def test_a_leap_day_is_in_february():
+    leap = datetime(2028, 2, 29, 23, 59, 59, tzinfo=UTC)
+    assert Calendar().period(leap.timestamp()).id == "2028-02"
+    assert Calendar().period((leap + timedelta(seconds=1)).timestamp()).id == "2028-03"
