@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from guard.exchange.exchange import Exchange
 from guard.exchange.refusal import Code, Refusal
-from guard.licensing.lineage import resolve_target
-from guard.licensing.purpose import Purpose, narrow
+from guard.licensing.purpose import PLAIN, Purpose, narrow
 from guard.licensing.verdict import Verdict, stack_verdict
 
 
@@ -32,11 +31,10 @@ def entitle(exchange: Exchange) -> Refusal | None:
                 Refusal(403, Code.OUTPUT_USE, "x-guard-purpose asks for more than this identity is entitled to.")
             )
         exchange.identity = replace(exchange.identity, purpose=purpose)
-    declared = Purpose.parse(exchange.identity.purpose)
-    if exchange.model is None or declared.target is None:
+    if exchange.model is None or exchange.identity.purpose in PLAIN:
         return None
-    target = resolve_target(declared.target, exchange.snapshot.packs)
-    verdict = stack_verdict(exchange.model.licenses, declared, target)
+    declared = Purpose.parse(exchange.identity.purpose)
+    verdict = stack_verdict(exchange.model.licenses, declared, exchange.snapshot.target_of(declared.target or ""))
     if verdict.kind in {Verdict.DENY, Verdict.UNDETERMINED}:
         why = "does not allow" if verdict.kind is Verdict.DENY else "is not known to allow"
         return exchange.refuse(

@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
 from guard.licensing.license import License
+from guard.licensing.lineage import Target
 from guard.screening.findings import Action
 from guard.screening.ruleset import RuleSet
 from guard.usage.thresholds import AtLimit, Limit
@@ -131,5 +132,7 @@ class Snapshot:
     rules: RuleSet
     at_limit: AtLimit
     packs: Mapping[str, License] = field(default_factory=dict)
-    """Every known license by id: the lineage of a training target is resolved against all of them."""
+    """Every known license by id."""
+    target_of: Callable[[str], Target | None] = lambda _name: None
+    """The lineage of a training target by its name; cached, because clients repeat theirs with every request."""
     warnings: tuple[str, ...] = ()

@@ -75,6 +75,13 @@ class Threshold:
     consequence_text: str
     clause: str
     status: Status
+    exempt: str = ""
+    """Who the threshold does not bind."""
+
+    @property
+    def counts_users(self) -> bool:
+        """True where the quantity is monthly active users, the one a gateway can count."""
+        return self.metric == "monthly_active_users" and self.value is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +96,24 @@ class OutputUse:
     status: Status = Status.CONFIRMED
 
 
+DUTY_KINDS = frozenset(
+    {"display", "notice_file", "license_copy", "name_prefix", "disclosure", "flow_down", "inherit_terms", "use_limit"}
+)
+OCCASIONS = frozenset({"serving", "distribution", "training"})
+
+
 @dataclass(frozen=True, slots=True)
 class Duty:
     """Something owed: a display line, a notice file, a name prefix, a disclosure, a flow-down term."""
 
     kind: str
-    """``display``, ``notice_file``, ``license_copy``, ``name_prefix``, ``disclosure`` or ``flow_down``."""
+    """One of ``DUTY_KINDS``."""
     text: str
     trigger: str
     clause: str
     status: Status = Status.CONFIRMED
+    owed_for: tuple[str, ...] = ("serving",)
+    """Some of ``OCCASIONS``: serving the model, distributing copies of it, training a model on its outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +121,8 @@ class Territory:
     """Where a license gives no rights. The two kinds want different tools."""
 
     kind: str
-    """``licensee_domicile`` (operator attests) or ``place_of_use`` (requests are located)."""
+    """``licensee_domicile`` (operator attests), ``place_of_use`` (requests are located), ``sanctions`` or
+    ``export_law`` (law applies; nothing a request shows)."""
     excluded: tuple[str, ...]
     """EU, or ISO 3166 codes."""
     applies_to: str
@@ -128,6 +144,22 @@ class AupItem:
     decidable: str
     action: Action
     duty: str = ""
+    otherwise: tuple[tuple[str, Action], ...] = ()
+    """Categories of the item that are treated otherwise than ``action``, because they see much that is not banned."""
+
+    def action_for(self, category: str) -> Action:
+        """Return what this license does about ``category`` because of this item."""
+        return dict(self.otherwise).get(category, self.action)
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """Models made from several licensors' weights: they are under every license named here."""
+
+    models: tuple[str, ...]
+    """Patterns as in ``License.models``."""
+    licenses: tuple[str, ...]
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +173,15 @@ class License:
     family: str
     """The lineage that output-use exceptions speak of (``llama``, ``qwen``, ``hunyuan``)."""
     version: str
-    """Family and version as the exception clause means it (``llama-2``); equal to family where versions do not matter."""
+    """Family and version as exception clauses mean it (``llama-2``); the family itself where versions do not matter."""
     models: tuple[str, ...] = ()
     """Patterns (shell style, case-insensitive) of repository names that ship under this license."""
+    derived: tuple[Derivation, ...] = ()
     aliases: tuple[str, ...] = ()
     commercial: str = "allowed"
     """``allowed``, ``conditional`` or ``prohibited``."""
     commercial_text: str = ""
+    commercial_clause: str = ""
     hosting: str = "allowed"
     """``allowed``, ``distribution`` (hosting counts as distribution) or ``separate_permission``."""
     hosting_text: str = ""
@@ -157,6 +191,9 @@ class License:
     duties: tuple[Duty, ...] = ()
     territory: Territory | None = None
     aup: tuple[AupItem, ...] = ()
+    aup_text: str = ""
+    """Where the acceptable use policy stands, and whether it may change. Empty: there is none, or it was not read."""
+    aup_status: Status = Status.CONFIRMED
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

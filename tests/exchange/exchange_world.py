@@ -1,6 +1,7 @@
 """A small world for exchange tests: real data classes, a scripted counter, and rules that match one word."""
 
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_network
 
 from guard.exchange.exchange import Exchange
@@ -18,6 +19,7 @@ from guard.exchange.snapshot import (
     SurfacePolicy,
 )
 from guard.licensing.license import License, OutputRule, OutputUse, Status
+from guard.licensing.lineage import resolve_target
 from guard.screening.findings import Action, Finding
 from guard.screening.segments import Segment, Source
 from guard.usage.counter import Admission, Reservation
@@ -148,7 +150,7 @@ class World:
             surface=SurfacePolicy(),
             rules=self.rules,
             at_limit=AtLimit.REFUSE_NEWCOMERS,
-            packs={"llama-2": LLAMA_2},
+            target_of=partial(resolve_target, licenses={"llama-2": LLAMA_2}),
         )
         for name, value in changes.items():
             if hasattr(self.snapshot, name):

@@ -1,0 +1,82 @@
+"""What is owed, and to whom it can be shown: for serving a model, and for training another on its outputs."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from guard.licensing.license import License, Status, Threshold, Window
+
+
+class Obligation(NamedTuple):
+    """Something a licensee owes, with the clause that says so."""
+
+    kind: str
+    """A duty's kind (``display``, ``notice_file``, ``license_copy``, ``name_prefix``, ``disclosure``, ``flow_down``,
+    ``inherit_terms``, ``use_limit``), or ``purpose``, ``hosting``, ``territory``, ``threshold``, ``aup_duty``."""
+    text: str
+    trigger: str
+    license: str
+    clause: str
+    status: Status
+
+
+def serving_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
+    """Return everything owed for serving a model under ``licenses``: what Guard cannot do alone included."""
+    found: list[Obligation] = []
+    for license_ in licenses:
+        found += _conditions(license_)
+        found += _duties(license_, "serving")
+        found += (_threshold(license_, threshold) for threshold in license_.thresholds)
+        found += (
+            Obligation("aup_duty", item.duty, item.paraphrase, license_.id, item.clause, license_.aup_status)
+            for item in license_.aup
+            if item.duty
+        )
+    return _unique(found)
+
+
+def training_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
+    """Return everything owed by whoever trains a model on outputs of a model under ``licenses``."""
+    return _unique(duty for license_ in licenses for duty in _duties(license_, "training"))
+
+
+def _duties(license_: License, occasion: str) -> list[Obligation]:
+    return [
+        Obligation(duty.kind, duty.text, duty.trigger, license_.id, duty.clause, duty.status)
+        for duty in license_.duties
+        if occasion in duty.owed_for
+    ]
+
+
+def _conditions(license_: License) -> list[Obligation]:
+    found = []
+    if license_.commercial != "allowed":
+        text = license_.commercial_text or f"commercial use is {license_.commercial}"
+        found.append(Obligation("purpose", text, "any use", license_.id, license_.commercial_clause, license_.status))
+    if license_.hosting != "allowed":
+        text = license_.hosting_text or license_.hosting
+        found.append(Obligation("hosting", text, "offering the model to others", license_.id, license_.hosting_clause,
+                                license_.status))  # fmt: skip
+    territory = license_.territory
+    if territory is not None:
+        places = f" ({', '.join(territory.excluded)})" if territory.excluded else ""
+        text = f"{territory.kind.replace('_', ' ')}{places}: {territory.applies_to}"
+        found.append(Obligation("territory", text, "any use", license_.id, territory.clause, territory.status))
+    return found
+
+
+def _threshold(license_: License, threshold: Threshold) -> Obligation:
+    value = "an unstated amount" if threshold.value is None else f"{threshold.value:,}"
+    sign = "below" if threshold.comparator == "must_be_less_than" else "not above"
+    text = f"{threshold.metric.replace('_', ' ')} {sign} {value}"
+    if threshold.unit:
+        text += f" {threshold.unit}"
+    if threshold.window is Window.RELEASE_SNAPSHOT:
+        text += f" in {threshold.reference_month}, attested: a later count changes nothing"
+    elif not threshold.counts_users:
+        text += ", attested: no gateway sees it"
+    text += f"; otherwise {threshold.consequence_text}"
+    return Obligation("threshold", text, threshold.scope, license_.id, threshold.clause, threshold.status)
+
+
+def _unique(found: Iterable[Obligation]) -> tuple[Obligation, ...]:
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,243 @@
+"""Loading: files to configuration and snapshot, or every problem at once.
+
+What is read while files are being replaced is read again until nothing changed meanwhile, so a snapshot is never made
+of half an update.
+"""
+
+import copy
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from guard.exchange.snapshot import Ruling, Snapshot
+from guard.policy import check
+from guard.policy.config import Config
+from guard.policy.document import Document, Location, PolicyError, Problem, read, validate
+from guard.policy.locations import shipped_licenses, shipped_rules, yaml_files
+from guard.policy.packs import load_packs, shipped_packs
+from guard.policy.rules import load_rules
+from guard.policy.snapshot import build, rulings
+from guard.policy.tokens import KeyProblem, TokenVerifier, build_verifier
+from guard.screening.ruleset import RuleSet
+
+ATTEMPTS = 5
+"""How often files that change under the reader are read again."""
+
+READ_FILES: tuple[Location, ...] = (
+    ("upstream_ca",),
+    ("admin_token_file",),
+    ("policies",),
+    ("identity", "jwt", "key_file"),
+    ("identity", "jwt", "jwks_file"),
+    ("identity", "pseudonym_key_file"),
+    ("screening", "rules"),
+)
+"""Settings whose relative paths are relative to the configuration file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One successful load."""
+
+    config: Config
+    snapshot: Snapshot
+    files: tuple[Path, ...]
+    """Every file the snapshot was built from, shipped packs and rules included."""
+    watched: tuple[Path, ...]
+    """The operator's files and directories: a change in them calls for a reload."""
+    digest: str
+    """Of what is watched, as it was when the snapshot was made."""
+    expires: date | None = None
+    """The first day on which something relaxed no longer is; a reload on that day makes it so."""
+
+
+class RuleCache:
+    """The rules compiled last: a reload that leaves their files alone compiles nothing. Belongs to one gateway."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, date] | None = None
+        self._rules: tuple[RuleSet, tuple[str, ...]]
+
+    def compiled(self, files: Sequence[Path], today: date) -> tuple[RuleSet, tuple[str, ...]]:
+        """Return the rules in ``files`` and their warnings. Raises PolicyError."""
+        key = digest_of(files), today
+        if key != self._key:
+            rules, notes = load_rules(files, today=today)
+            compiled = RuleSet(rules), tuple(notes)
+            if digest_of(files) != key[0]:
+                return compiled  # replaced meanwhile: what was compiled is not what the key says
+            self._key, self._rules = key, compiled
+        return self._rules
+
+
+def load_config(path: Path | None, overrides: Mapping[str, object] | None = None) -> Config:
+    """Return the configuration in ``path`` (None: defaults) with ``overrides`` by dotted name (``usage.ledger``).
+
+    Relative paths of files to be read come out relative to the configuration file. Raises PolicyError.
+    """
+    return _read_config(path, overrides or {})[0]
+
+
+def load(
+    path: Path | None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    today: date | None = None,
+    environment: Mapping[str, str] = os.environ,
+    rules: RuleCache | None = None,
+) -> Loaded:
+    """Return the configuration in ``path`` and the snapshot that follows from it. Raises PolicyError.
+
+    ``rules`` carries the compiled rules from one load to the next; without it they are compiled.
+    """
+    day, cache = today or datetime.now(UTC).date(), rules or RuleCache()
+    for _ in range(ATTEMPTS):
+        own: tuple[Path, ...] = (path,) if path else ()
+        watched, first = own, digest_of(own)
+        before = first
+        outcome: Loaded | PolicyError
+        try:
+            config, document = _read_config(path, overrides or {})
+            watched = watched_paths(path, config)
+            before = digest_of(watched)
+            outcome = _load(config, document, watched, before, overrides or {}, day, environment, cache)
+        except PolicyError as error:
+            outcome = error
+        if digest_of(own) == first and digest_of(watched) == before:
+            if isinstance(outcome, PolicyError):
+                raise outcome
+            return outcome
+    raise PolicyError([Problem(str(path), 1, "", "the files change while they are read", "files that keep still")])
+
+
+def rulings_for(license_id: str) -> Mapping[str, Ruling]:
+    """Return what a shipped license does about each category. Raises KeyError for an unknown id."""
+    return rulings([shipped_packs()[license_id]], {})
+
+
+def watched_paths(path: Path | None, config: Config) -> tuple[Path, ...]:
+    """Return the operator's files and directories that ``config`` depends on, the configuration file first."""
+    jwt = config.identity.jwt
+    keys = [Path(file) for file in (jwt.key_file, jwt.jwks_file) if file] if jwt else []
+    named = [Path(name) for name in (*config.policies, *config.screening.rules)]
+    return (*((path,) if path else ()), *named, *keys)
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """Return a digest over the names and contents of files, and of the YAML files in directories, as they are now."""
+    digest = sha256()
+    for path in paths:
+        for file in yaml_files(path) if path.is_dir() else [path]:
+            try:
+                content = file.read_bytes()
+            except OSError:
+                content = b"\0unreadable"
+            digest.update(f"{file.name}\0{len(content)}\0".encode())
+            digest.update(content)
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _load(
+    config: Config,
+    document: Document,
+    watched: tuple[Path, ...],
+    digest: str,
+    overrides: Mapping[str, object],
+    today: date,
+    environment: Mapping[str, str],
+    cache: RuleCache,
+) -> Loaded:
+    own_packs = [Path(name) for name in config.policies]
+    packs = load_packs([shipped_licenses(), *own_packs]) if own_packs else shipped_packs()
+    problems = check.problems(config, document, packs, environment)
+    verifier: TokenVerifier | None = None
+    rules: RuleSet | None = None
+    notes: Sequence[str] = ()
+    try:
+        verifier = build_verifier(config.identity.jwt, environment) if config.identity.jwt else None
+    except KeyProblem as error:
+        problems.append(document.problem(("identity", "jwt"), str(error), "a key that verifies tokens"))
+    rule_files = _rule_files(config)
+    try:
+        rules, notes = cache.compiled(rule_files, today)
+    except PolicyError as error:
+        problems += error.problems
+    if problems or rules is None:
+        raise PolicyError([_overridden(problem, overrides) for problem in problems])
+    pack_files = [file for directory in (shipped_licenses(), *own_packs) for file in yaml_files(directory)]
+    files = (*pack_files, *rule_files)
+    expired = [relax.category for relax in config.screening.relax if relax.expires < today] + list(notes)
+    snapshot = build(
+        config,
+        packs,
+        rules,
+        digest=sha256(f"{digest} {digest_of(files)} {sorted(overrides.items())!r} {expired}".encode()).hexdigest(),
+        verify_jwt=verifier,
+        environment=environment,
+        today=today,
+        warnings=[*notes, *check.warnings(config, packs, today)],
+    )
+    last_days = [relax.expires for relax in config.screening.relax]
+    last_days += [exemption.expires for rule in rules.rules for exemption in rule.exceptions]
+    expiring = [day + timedelta(days=1) for day in last_days if day >= today]
+    own_files = (path for path in watched if path.is_file() and path not in files)
+    return Loaded(config, snapshot, (*own_files, *files), watched, digest, min(expiring, default=None))
+
+
+def _rule_files(config: Config) -> tuple[Path, ...]:
+    named = [Path(name) for name in config.screening.rules]
+    return tuple(file for path in (shipped_rules(), *named) for file in (yaml_files(path) if path.is_dir() else [path]))
+
+
+def _read_config(path: Path | None, overrides: Mapping[str, object]) -> tuple[Config, Document]:
+    document = read(path) if path is not None else Document("defaults", {}, {})
+    if document.data is None:
+        document = replace(document, data={})
+    if not isinstance(document.data, dict):
+        raise PolicyError([document.problem((), "not a mapping", "names and values, such as upstream: URL")])
+    data = copy.deepcopy(document.data)
+    for name, value in overrides.items():
+        _put(data, name.split("."), value)
+    if path is not None:
+        for location in READ_FILES:
+            _resolve(data, location, path.parent)
+    document = replace(document, data=data)
+    try:
+        return validate(document, Config), document
+    except PolicyError as error:
+        raise PolicyError([_overridden(problem, overrides) for problem in error.problems]) from None
+
+
+def _put(data: dict[str, Any], names: Sequence[str], value: object) -> None:
+    for name in names[:-1]:
+        inner = data.get(name)
+        if not isinstance(inner, dict):
+            inner = data[name] = {}
+        data = inner
+    data[names[-1]] = value
+
+
+def _resolve(data: dict[str, Any], location: Location, base: Path) -> None:
+    """Make the paths at ``location`` relative to ``base``; what is no path is left for validation to refuse."""
+    *outer, last = location
+    inner: Any = data
+    for name in outer:
+        inner = inner.get(name) if isinstance(inner, dict) else None
+    value = inner.get(last) if isinstance(inner, dict) else None
+    if isinstance(value, str):
+        inner[last] = str(base / value)
+    elif isinstance(value, list):
+        inner[last] = [str(base / item) if isinstance(item, str) else item for item in value]
+
+
+def _overridden(problem: Problem, overrides: Mapping[str, object]) -> Problem:
+    """The same problem, said of the command line where its value came from there."""
+    for name in overrides:
+        if problem.path == name or problem.path.startswith((name + ".", name + "[")):
+            return replace(problem, file="command line", line=1)
+    return problem

@@ -1,0 +1,28 @@
+"""Where the policies that ship with Guard are."""
+
+from pathlib import Path
+
+import guard
+
+
+def shipped_policies() -> Path:
+    """Return the directory with ``licenses/``, ``aup/`` and ``examples/``: in the wheel, or atop a checkout."""
+    package = Path(guard.__file__).parent
+    installed = package / "policies"
+    return installed if installed.is_dir() else package.parent / "policies"
+
+
+def shipped_licenses() -> Path:
+    """Return the directory of the license packs that ship with Guard."""
+    return shipped_policies() / "licenses"
+
+
+def shipped_rules() -> Path:
+    """Return the directory of the screening rules that ship with Guard."""
+    return shipped_policies() / "aup"
+
+
+def yaml_files(directory: Path) -> list[Path]:
+    """Return the YAML files directly in ``directory`` in name order; names that start with a dot are not policies."""
+    found = (path for path in directory.glob("*.y*ml") if not path.name.startswith("."))
+    return sorted(found, key=lambda path: (path.stem, path.suffix))

@@ -1,0 +1,228 @@
+"""Rule files: YAML to screening rules, with every mistake reported at its line.
+
+One file holds the rules of one category, or only lists that other files use::
+
+    category: S9                      # one of guard.screening.categories
+    lists:                            # shared word lists; every file of the load may use them as $name
+      making: [make, build, synthes*]
+    rules:
+      - id: S9.nerve-agent-synthesis  # stable; begins with the category
+        directions: [prompt, output]  # default: [prompt]
+        sources: [user, tool_result]  # default: all but system and tool_definition
+        anchors: [nerve agent, $agents]
+        requires:                     # every group must occur; one of its literals is enough
+          - {any: [$making], within: 60, where: before}   # before, after or near; default near, within 80
+        forbids:                      # none may occur
+          - {any: [treaty, history of]}
+        exceptions:                   # whole phrases that are no match, until they expire
+          - {phrase: nerve agent antidote kit, owner: safety@example.org, expires: 2027-06-30}
+        score: 0.95                   # risk, default 0.9
+        action: block                 # where no license rules on the category; default block
+        note: why the rule is as it is
+
+Literals are folded (case, accents, lookalikes, dashes) and match whole words; ``*`` at an end lifts the boundary there.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal as OneOf
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from guard.policy.document import Document, Location, PolicyError, Problem, read, validate
+from guard.policy.locations import yaml_files
+from guard.screening.categories import CATEGORIES
+from guard.screening.findings import Action
+from guard.screening.rules import DEFAULT_SOURCES, MAX_WITHIN, Context, Exemption, Literal, Rule, Where
+from guard.screening.segments import Direction, Source
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Group(_Strict):
+    any: list[str] = Field(min_length=1)
+    within: int = Field(default=80, ge=1, le=MAX_WITHIN)
+    where: Where = Where.NEAR
+
+
+class _Exception(_Strict):
+    phrase: str
+    owner: str = Field(min_length=1)
+    expires: date
+
+
+class _Entry(_Strict):
+    id: str
+    anchors: list[str] = Field(min_length=1)
+    requires: list[_Group] = []
+    forbids: list[_Group] = []
+    exceptions: list[_Exception] = []
+    directions: list[Direction] = Field(default=[Direction.PROMPT], min_length=1)
+    sources: list[Source] = Field(default=sorted(DEFAULT_SOURCES), min_length=1)
+    score: float = Field(default=0.9, gt=0, le=1)
+    action: OneOf["block", "flag", "log", "off"] = "block"
+    note: str = ""
+
+
+class _File(_Strict):
+    category: str | None = None
+    lists: dict[str, list[str]] = {}
+    rules: list[_Entry] = []
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    document: Document
+    content: _File
+
+
+def load_rules(paths: Sequence[Path], *, today: date | None = None) -> tuple[list[Rule], list[str]]:
+    """Return the rules of all files in ``paths`` (a directory stands for its YAML files) and warnings.
+
+    An exception that expired before ``today`` (default: the current day) no longer applies and is a warning: a gateway
+    must start the day after. Raises PolicyError with every problem of every file.
+    """
+    problems: list[Problem] = []
+    sources: list[_Source] = []
+    for path in _files(paths):
+        try:
+            document = read(path)
+            sources.append(_Source(document, validate(document, _File)))
+        except PolicyError as error:
+            problems.extend(error.problems)
+    reader = _Reader(today or date.today(), problems)  # noqa: DTZ011 - expiry days are the operator's local days
+    reader.collect_lists(sources)
+    for source in sources:
+        reader.read_rules(source)
+    if problems:
+        raise PolicyError(problems)
+    return reader.rules, reader.warnings
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    return [file for path in paths for file in (yaml_files(path) if path.is_dir() else [path])]
+
+
+class _Reader:
+    def __init__(self, today: date, problems: list[Problem]) -> None:
+        self.rules: list[Rule] = []
+        self.warnings: list[str] = []
+        self._today = today
+        self._problems = problems
+        self._lists: dict[str, tuple[Literal, ...]] = {}
+        self._seen: dict[str, str] = {}
+
+    def collect_lists(self, sources: Iterable[_Source]) -> None:
+        for source in sources:
+            for name, words in source.content.lists.items():
+                at = ("lists", name)
+                if name in self._lists:
+                    self._problem(source, at, "the list is there twice", "each list once over all files")
+                literals = [self._literal(source, (*at, index), word) for index, word in enumerate(words)]
+                self._lists[name] = tuple(literal for literal in literals if literal is not None)
+
+    def read_rules(self, source: _Source) -> None:
+        category = source.content.category
+        if category not in CATEGORIES:
+            if category is not None or source.content.rules:
+                found = f"unknown category '{category}'" if category else "no category"
+                self._problem(source, ("category",), found, ", ".join(CATEGORIES))
+            return
+        for index, entry in enumerate(source.content.rules):
+            self._read(source, ("rules", index), category, entry)
+
+    def _read(self, source: _Source, at: Location, category: str, entry: _Entry) -> None:
+        before = len(self._problems)
+        if entry.id in self._seen:
+            self._problem(
+                source, (*at, "id"), f"'{entry.id}' is there twice", f"ids once; first in {self._seen[entry.id]}"
+            )
+        self._seen.setdefault(entry.id, f"{source.document.file}:{source.document.line((*at, 'id'))}")
+        if not entry.id.startswith(f"{category}.") or len(entry.id) <= len(category) + 1:
+            self._problem(source, (*at, "id"), f"'{entry.id}'", f"an id that begins with '{category}.'")
+        anchors = self._literals(source, (*at, "anchors"), entry.anchors)
+        requires = self._contexts(source, (*at, "requires"), entry.requires)
+        forbids = self._contexts(source, (*at, "forbids"), entry.forbids)
+        exceptions = self._exceptions(source, (*at, "exceptions"), entry, anchors)
+        if len(self._problems) > before:
+            return
+        try:
+            rule = Rule(
+                id=entry.id,
+                category=category,
+                anchors=anchors,
+                requires=requires,
+                forbids=forbids,
+                exceptions=exceptions,
+                directions=frozenset(entry.directions),
+                sources=frozenset(entry.sources),
+                score=entry.score,
+                action=Action.parse(entry.action),
+            )
+        except ValueError as error:
+            allowed = "a required group, or anchors of three words and more: never block on one word"
+            self._problem(source, (*at, "anchors"), str(error), allowed)
+            return
+        self.rules.append(rule)
+
+    def _contexts(self, source: _Source, at: Location, groups: Sequence[_Group]) -> tuple[Context, ...]:
+        contexts: list[Context] = []
+        for index, group in enumerate(groups):
+            literals = self._literals(source, (*at, index, "any"), group.any)
+            if literals:
+                contexts.append(Context(literals, group.within, group.where))
+        return tuple(contexts)
+
+    def _exceptions(
+        self, source: _Source, at: Location, entry: _Entry, anchors: Sequence[Literal]
+    ) -> tuple[Exemption, ...]:
+        exceptions: list[Exemption] = []
+        for index, exception in enumerate(entry.exceptions):
+            phrase = self._literal(source, (*at, index, "phrase"), exception.phrase)
+            if phrase is None:
+                continue
+            exemption = Exemption(phrase, exception.owner, exception.expires)
+            if not any(exemption.leads(anchor) for anchor in anchors):
+                found = f"'{exception.phrase}' holds none of the rule's anchors"
+                self._problem(source, (*at, index, "phrase"), found, "a phrase around an anchor")
+            elif exception.expires < self._today:
+                line = source.document.line((*at, index, "expires"))
+                self.warnings.append(
+                    f"{source.document.file}:{line}: rule '{entry.id}': the exception '{exception.phrase}' "
+                    f"({exception.owner}) expired on {exception.expires} and no longer applies"
+                )
+            else:
+                exceptions.append(exemption)
+        return tuple(exceptions)
+
+    def _literals(self, source: _Source, at: Location, words: Sequence[str]) -> tuple[Literal, ...]:
+        literals: dict[Literal, None] = {}
+        for index, word in enumerate(words):
+            if word.startswith("$"):
+                if word[1:] not in self._lists:
+                    place = (*at, index)
+                    nearest = source.document.problem((word[1:],), "", choices=self._lists).nearest
+                    self._problem(source, place, f"unknown list '{word}'", ", ".join(sorted(self._lists)), nearest)
+                literals.update(dict.fromkeys(self._lists.get(word[1:], ())))
+                continue
+            literal = self._literal(source, (*at, index), word)
+            if literal is not None:
+                literals[literal] = None
+        return tuple(literals)
+
+    def _literal(self, source: _Source, at: Location, word: str) -> Literal | None:
+        try:
+            return Literal.parse(word)
+        except ValueError as error:
+            self._problem(source, at, str(error), "a word or a phrase")
+            return None
+
+    def _problem(self, source: _Source, at: Location, found: str, allowed: str, nearest: str | None = None) -> None:
+        problem = source.document.problem(at, found, allowed)
+        self._problems.append(
+            Problem(problem.file, problem.line, problem.path, problem.found, problem.allowed, nearest)
+        )

@@ -1,0 +1,219 @@
+"""From a valid configuration and the license packs to the core's immutable snapshot."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from functools import lru_cache, partial
+from ipaddress import ip_network
+from types import MappingProxyType
+
+from guard.exchange.credential import digest_key
+from guard.exchange.snapshot import (
+    Entitlement,
+    FieldAction,
+    FieldRule,
+    IdentityPolicy,
+    Mode,
+    ModelPolicy,
+    Ruling,
+    Snapshot,
+    SurfacePolicy,
+)
+from guard.licensing.capability import CAPABILITIES, setting
+from guard.licensing.license import AupItem, License, Threshold, Window
+from guard.licensing.lineage import resolve_target, stacks
+from guard.policy.config import Config, ModelConfig
+from guard.policy.tokens import TokenVerifier
+from guard.screening.categories import CATEGORIES, HAZARDS
+from guard.screening.findings import Action
+from guard.screening.ruleset import RuleSet
+from guard.usage.thresholds import AtLimit, Limit
+
+DEFAULT_NAME, UNDETERMINED = "default", "undetermined"
+"""Names of the policies of models that are not listed: under ``license``, or under no known license."""
+
+
+def stack_of(name: str, model: ModelConfig, packs: Mapping[str, License]) -> list[tuple[str, ...]]:
+    """Return the stacks of license ids that a configured model may be under: exactly one, or the model is mistaken."""
+    if model.license is not None:
+        return [tuple(dict.fromkeys(model.license))]
+    return stacks(model.base or name, packs)
+
+
+def rulings(
+    licenses: Sequence[License], actions: Mapping[str, Action], relaxed: Iterable[str] = ()
+) -> Mapping[str, Ruling]:
+    """Return what is done about each category under a stack: the strictest license wins.
+
+    An action of the operator's is a floor, or for a ``relaxed`` category takes the license's place. Without a license
+    (undetermined) every hazard is flagged.
+    """
+    found: dict[str, Ruling] = {}
+    relaxed = frozenset(relaxed)
+    for category in CATEGORIES:
+        ruling = _license_ruling(category, licenses)
+        if not licenses and category in HAZARDS:
+            ruling = Ruling(Action.FLAG)
+        own = actions.get(category)
+        if own is not None and (own > ruling.action or category in relaxed):
+            ruling = Ruling(own)
+        if ruling.action is not Action.OFF:
+            found[category] = ruling
+    return MappingProxyType(found)
+
+
+def _license_ruling(category: str, licenses: Sequence[License]) -> Ruling:
+    best = Ruling(Action.OFF)
+    for license_ in licenses:
+        items = [item for item in license_.aup if category in item.categories]
+        action = max((item.action_for(category) for item in items), default=Action.OFF)
+        if action > best.action:
+            cited = _cited([item for item in items if item.action_for(category) is action])
+            best = Ruling(
+                action,
+                license_.id,
+                ", ".join(item.id for item in cited),
+                ", ".join(dict.fromkeys(item.clause for item in cited)),
+            )
+    return best
+
+
+def _cited(items: Sequence[AupItem]) -> Sequence[AupItem]:
+    """The items a category's action rests on: those it fully covers, if there are any."""
+    full = [item for item in items if item.coverage == "full"]
+    return full or items
+
+
+def fields(licenses: Sequence[License], config: Config) -> Mapping[str, FieldRule]:
+    """Return what happens to each capability under a stack; one that is missing is allowed."""
+    found = {}
+    for name in CAPABILITIES:
+        own = config.outputs.fields.get(name)
+        if own is not None:
+            rule = FieldRule(own.action, own.limit)
+        else:
+            default, cause = setting(name, licenses)
+            clause = cause.output_use.clause if cause else None
+            rule = FieldRule(FieldAction(default.action), default.limit, cause.id if cause else None, clause)
+        if rule.action is not FieldAction.ALLOW:
+            found[name] = rule
+    return MappingProxyType(found)
+
+
+def limits(licenses: Sequence[License], config: Config) -> tuple[Limit, ...]:
+    """Return the monthly-active-user limits of a stack: the licenses' own, and lower ones of the operator's."""
+    found = []
+    for license_ in licenses:
+        found += [_limit(license_, threshold, config) for threshold in user_thresholds(license_)]
+        own = config.usage.limits.get(license_.id)
+        strictest = min(user_thresholds(license_), key=lambda threshold: threshold.value or 0, default=None)
+        if own is not None and strictest is not None:
+            found.append(
+                Limit(license_.id, "operator", own, exclusive=False, standing=True, clause=strictest.clause,
+                      consequence="operator", approaching_ratio=config.usage.approaching)
+            )  # fmt: skip
+    return tuple(found)
+
+
+def user_thresholds(license_: License) -> list[Threshold]:
+    """Return the license's thresholds on monthly active users, the only ones a gateway can count."""
+    return [threshold for threshold in license_.thresholds if threshold.counts_users]
+
+
+def _limit(license_: License, threshold: Threshold, config: Config) -> Limit:
+    return Limit(
+        license_.id,
+        threshold.id,
+        threshold.value or 0,
+        exclusive=threshold.comparator == "must_be_less_than",
+        standing=threshold.window is Window.STANDING,
+        clause=threshold.clause,
+        consequence=threshold.consequence,
+        approaching_ratio=config.usage.approaching,
+    )
+
+
+def model_policy(name: str, licenses: Sequence[License], config: Config, today: date) -> ModelPolicy:
+    """Return everything that follows from a model's stack of licenses; an empty one is undetermined."""
+    active = [relax.category for relax in config.screening.relax if today <= relax.expires]
+    ruled = rulings(licenses, config.screening.actions, active)
+    return ModelPolicy(
+        name=name,
+        licenses=tuple(licenses),
+        rulings=ruled,
+        blocking=frozenset(category for category, ruling in ruled.items() if ruling.action is Action.BLOCK),
+        fields=fields(licenses, config),
+        limits=limits(licenses, config),
+        counted=tuple(license_.id for license_ in licenses) or (UNDETERMINED,),
+    )
+
+
+def build(
+    config: Config,
+    packs: Mapping[str, License],
+    rules: RuleSet,
+    *,
+    digest: str,
+    verify_jwt: TokenVerifier | None,
+    environment: Mapping[str, str],
+    today: date,
+    warnings: Iterable[str] = (),
+) -> Snapshot:
+    """Return the snapshot of a configuration that ``guard.policy.check`` found no problem in."""
+    models = {
+        name: model_policy(name, [packs[id_] for id_ in stack_of(name, model, packs)[0]], config, today)
+        for name, model in config.models.items()
+    }
+    default, unlisted = _unlisted(config, packs, models, today)
+    return Snapshot(
+        hash=digest,
+        mode=Mode(config.mode),
+        models=MappingProxyType(models),
+        default_model=default,
+        allow_unknown_models=unlisted,
+        identity=_identity(config, verify_jwt, environment),
+        surface=SurfacePolicy(
+            enabled=frozenset(config.surface.enabled),
+            max_body=config.surface.max_body,
+            max_answer=config.surface.max_answer,
+            max_depth=config.surface.max_depth,
+            unknown_fields=config.surface.unknown_fields,
+            unscannable=config.screening.unscannable,
+        ),
+        rules=rules,
+        at_limit=AtLimit(config.usage.at_limit),
+        packs=packs,
+        target_of=lru_cache(maxsize=1024)(partial(resolve_target, licenses=packs)),
+        warnings=tuple(warnings),
+    )
+
+
+def _unlisted(
+    config: Config, packs: Mapping[str, License], models: Mapping[str, ModelPolicy], today: date
+) -> tuple[ModelPolicy | None, bool]:
+    """Return the policy of a request without a model, and whether it holds for models that are not listed too."""
+    if config.license is not None:
+        stack = [packs[id_] for id_ in dict.fromkeys(config.license)]
+        return model_policy(DEFAULT_NAME, stack, config, today), True
+    if config.unknown_models == UNDETERMINED:
+        return model_policy(UNDETERMINED, (), config, today), True
+    if config.default_model is not None:
+        return models[config.default_model], False
+    return (next(iter(models.values())) if len(models) == 1 else None), False
+
+
+def _identity(config: Config, verify_jwt: TokenVerifier | None, environment: Mapping[str, str]) -> IdentityPolicy:
+    identity = config.identity
+    keys = {
+        key.sha256 or digest_key(environment.get(key.key_env or "", "")): Entitlement(key.name, key.purpose, key.user)
+        for key in identity.keys
+    }
+    return IdentityPolicy(
+        sources=identity.sources,
+        unidentified=identity.unidentified,
+        trusted_headers=identity.trusted_headers,
+        trusted_from=tuple(ip_network(network) for network in identity.trusted_from),
+        verify_jwt=verify_jwt,
+        jwt_claim=identity.jwt.claim if identity.jwt else "sub",
+        keys=MappingProxyType(keys),
+        registered_only=identity.registered_only,
+    )

@@ -1,0 +1,135 @@
+"""The small values of a configuration: what is allowed is said in the error, what comes out is normal."""
+
+import re
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from guard.exchange.snapshot import FieldAction
+from guard.licensing.capability import CAPABILITIES
+from guard.licensing.purpose import Purpose as PurposeText
+from guard.screening.categories import CATEGORIES
+from guard.screening.findings import Action
+
+_PORT = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):(\d{1,5})$")
+
+
+class FieldSetting(NamedTuple):
+    """What the operator wants done about a capability."""
+
+    action: FieldAction
+    limit: int | None = None
+
+
+def _url(value: Any) -> str:
+    if isinstance(value, str) and re.match(r"^(https?://[^/\s]+(/\S*)?|unix:///\S+)$", value):
+        return value
+    raise ValueError("http://HOST[:PORT], https://HOST[:PORT] or unix:///path.sock")
+
+
+def _is_host_port(value: str) -> bool:
+    match = _PORT.match(value)
+    return match is not None and int(match[1]) < 65536
+
+
+def _address(value: Any) -> str:
+    if isinstance(value, str) and (value.startswith("unix:///") or _is_host_port(value)):
+        return value
+    raise ValueError("HOST:PORT or unix:///path.sock")
+
+
+def _admin(value: Any) -> str:
+    if value == "off":
+        return "off"
+    if isinstance(value, str) and _is_host_port(value):
+        return value
+    raise ValueError("HOST:PORT or off")
+
+
+def _ledger(value: Any) -> str:
+    if isinstance(value, str) and re.match(r"^(sqlite:///\S+|rediss?(\+hll)?://\S+)$", value):
+        return value
+    raise ValueError("sqlite:///path, redis://HOST:PORT/DB, rediss://... or redis+hll://...")
+
+
+def _license_ids(value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) and name for name in names):
+        return tuple(names)
+    raise ValueError("a license id or a list of license ids")
+
+
+def _action(value: Any) -> Action:
+    try:
+        return value if isinstance(value, Action) else Action.parse(value)
+    except (KeyError, AttributeError):
+        raise ValueError("block, flag, log or off") from None
+
+
+def _category(value: Any) -> str:
+    if value in CATEGORIES:
+        return str(value)
+    raise ValueError(", ".join(CATEGORIES))
+
+
+def _capability(value: Any) -> str:
+    if value in CAPABILITIES:
+        return str(value)
+    raise ValueError(", ".join(CAPABILITIES))
+
+
+def _field_setting(value: Any) -> FieldSetting:
+    if isinstance(value, FieldSetting):
+        return value
+    if isinstance(value, str) and value in {"allow", "deny", "strip"}:
+        return FieldSetting(FieldAction(value))
+    if isinstance(value, Mapping) and set(value) == {"clamp"}:
+        limit = value["clamp"]
+        if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
+            return FieldSetting(FieldAction.CLAMP, limit)
+    raise ValueError("allow, deny, strip or {clamp: N}")
+
+
+def _network(value: Any) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("a network such as 10.0.0.0/8 or fd00::/8, without host bits") from None
+
+
+def _purpose(value: Any) -> str:
+    try:
+        return str(PurposeText.parse(value))
+    except (ValueError, AttributeError):
+        raise ValueError("serve, evaluate, train:TARGET, synthetic-data:TARGET or unknown") from None
+
+
+def _digest(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        return value.lower()
+    raise PydanticCustomError("secret", "64 hexadecimal digits, the SHA-256 of the key")  # it may be the key itself
+
+
+def _header(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
+        return value.lower()
+    raise ValueError("an HTTP header name")
+
+
+Url = Annotated[str, PlainValidator(_url)]
+Address = Annotated[str, PlainValidator(_address)]
+AdminAddress = Annotated[str, PlainValidator(_admin)]
+LedgerUrl = Annotated[str, PlainValidator(_ledger)]
+LicenseIds = Annotated[tuple[str, ...], BeforeValidator(_license_ids)]
+CategoryCode = Annotated[str, PlainValidator(_category)]
+CapabilityName = Annotated[str, PlainValidator(_capability)]
+ActionName = Annotated[Action, PlainValidator(_action)]
+FieldChoice = Annotated[FieldSetting, PlainValidator(_field_setting)]
+Network = Annotated[str, PlainValidator(_network)]
+Purpose = Annotated[str, PlainValidator(_purpose)]
+KeyDigest = Annotated[str, PlainValidator(_digest)]
+HeaderName = Annotated[str, PlainValidator(_header)]
+Seconds = Annotated[float, Field(gt=0)]

@@ -1,0 +1,90 @@
+"""What is shipped and documented is what loads."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from guard.licensing.capability import CAPABILITIES
+from guard.policy.config import Config
+from guard.policy.load import load
+from guard.policy.locations import shipped_policies, yaml_files
+from guard.policy.packs import load_packs
+from guard.policy.watch import STARTING
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+EXAMPLES = yaml_files(shipped_policies() / "examples")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_loads_without_a_warning(path):
+    snapshot = load(path).snapshot
+    assert snapshot.models
+    assert snapshot.warnings == ()
+
+
+def test_there_is_an_example_of_each_kind():
+    assert {path.stem for path in EXAMPLES} == {"minimal", "multi-tenant", "shadow"}
+
+
+def fields(model, prefix=""):
+    for name, info in model.model_fields.items():
+        yield f"{prefix}{name}", info
+        for inner in models_in(info.annotation):
+            key = "<name>." if "dict" in str(info.annotation) else "[]." if "tuple" in str(info.annotation) else "."
+            joined = f"{prefix}{name}" + (f".{key}" if key == "<name>." else key)
+            yield from fields(inner, joined)
+
+
+def models_in(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        return
+    for argument in getattr(annotation, "__args__", ()):
+        yield from models_in(argument)
+
+
+@pytest.mark.parametrize(
+    ("name", "info"), list(fields(Config)), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_setting_is_documented_in_its_own_words(name, info):
+    assert info.description
+    row = re.search(rf"^\| `{re.escape(name)}` \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)
+    assert row, f"docs/configuration.md has no row for {name}"
+    assert row[2] == info.description
+    if isinstance(info.default, (str, int)) and not isinstance(info.default, bool):
+        assert row[1] == f"`{info.default}`"
+
+
+def test_no_documented_setting_has_gone():
+    documented = set(re.findall(r"^\| `([a-z_0-9.<>\[\]]+)` \| .* \| .* \|$", PAGE, re.MULTILINE)) - set(CAPABILITIES)
+    assert documented == {name for name, _ in fields(Config)}
+
+
+@pytest.mark.parametrize("name", CAPABILITIES)
+def test_every_capability_is_documented_with_its_settings(name):
+    capability = CAPABILITIES[name]
+    assert f"| `{name}` | {capability.what} | {capability.default} | {capability.restricted} |" in PAGE
+
+
+def test_what_waits_for_a_restart_is_documented():
+    named = {name for name in STARTING if f"`{name}`" not in PAGE.split("## Top level")[0]}
+    assert named == {"upstream_timeouts", "upstream_ca", "upstream_connections"}, (
+        "these three stand there as upstream_*"
+    )
+
+
+def test_the_shortest_pack_of_the_documentation_is_valid(tmp_path):
+    page = (ROOT / "docs" / "licenses.md").read_text(encoding="utf-8")
+    example = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[-1]
+    (tmp_path / "acme-1.0.yaml").write_text(example)
+    assert set(load_packs([tmp_path])) == {"acme-1.0"}
+
+
+def test_the_yaml_of_the_documentation_loads(tmp_path):
+    minimal, relax = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    path = tmp_path / "guard.yaml"
+    path.write_text(minimal + relax)
+    assert load(path).snapshot.models

@@ -1,0 +1,185 @@
+"""The packs that ship, and the mistakes a pack can have."""
+
+import pytest
+
+from guard.licensing.license import OutputRule, Status, Window
+from guard.policy.document import PolicyError
+from guard.policy.locations import shipped_licenses, shipped_policies, yaml_files
+from guard.policy.packs import load_packs, shipped_packs
+from guard.screening.categories import CATEGORIES
+from guard.screening.findings import Action
+
+PACKS = shipped_packs()
+EXPECTED = {
+    "llama-1", "llama-2", "llama-3", "llama-3.1", "llama-3.2", "llama-3.3", "llama-4", "qwen-2024", "qwen-apache",
+    "tongyi-qianwen-2023", "kimi-k2", "gemma", "deepseek-1.0", "deepseek-mit", "bigscience-openrail-m",
+    "bigscience-rail-1.0", "falcon-180b", "grok-2", "phi-2", "mistral-apache", "mistral-mrl-0.1", "hunyuan-a13b", "dbrx",
+}  # fmt: skip
+
+PACK = """\
+id: acme-1.0
+name: Acme Model License 1.0
+date: "2026-03-01"
+status: confirmed
+family: acme
+version: acme
+sources: ["Acme, revision 3f2a"]
+output_use: {rule: unrestricted, status: confirmed}
+"""
+
+
+def test_every_expected_license_ships():
+    assert set(PACKS) == EXPECTED
+
+
+@pytest.mark.parametrize("id_", sorted(PACKS))
+def test_a_pack_has_a_clause_a_status_and_a_source_for_every_fact(id_):
+    license_ = PACKS[id_]
+    assert license_.sources
+    facts = [*license_.thresholds, *license_.duties, *([license_.territory] if license_.territory else [])]
+    assert all(fact.clause and isinstance(fact.status, Status) for fact in facts)
+    assert license_.output_use.rule is OutputRule.UNRESTRICTED or license_.output_use.clause
+    assert all(item.clause for item in license_.aup)
+    assert license_.commercial == "allowed" or (license_.commercial_text and license_.commercial_clause)
+    assert license_.hosting == "allowed" or (license_.hosting_text and license_.hosting_clause)
+
+
+@pytest.mark.parametrize("id_", sorted(PACKS))
+def test_an_item_is_seen_in_text_or_has_a_duty_instead(id_):
+    for item in PACKS[id_].aup:
+        assert bool(item.categories) != bool(item.duty), item.id
+        assert (item.coverage == "none") == (not item.categories), item.id
+        assert set(item.categories) <= set(CATEGORIES), item.id
+        assert (item.action is Action.OFF) == (not item.categories), item.id
+
+
+@pytest.mark.parametrize(("id_", "items", "full", "none"), [
+    ("llama-2", 27, 11, 6), ("llama-3.1", 27, 11, 6), ("llama-3.2", 30, 12, 8), ("llama-4", 30, 12, 8), ("gemma", 25, 10, 4),
+    ("bigscience-openrail-m", 13, 3, 4), ("deepseek-1.0", 12, 2, 3), ("hunyuan-a13b", 22, 5, 7), ("falcon-180b", 6, 2, 0),
+    ("llama-1", 6, 0, 1), ("kimi-k2", 0, 0, 0), ("qwen-2024", 0, 0, 0),
+])  # fmt: skip
+def test_the_policies_have_all_their_items(id_, items, full, none):
+    aup = PACKS[id_].aup
+    counted = (len(aup), len([i for i in aup if i.coverage == "full"]), len([i for i in aup if i.coverage == "none"]))
+    assert counted == (items, full, none)
+
+
+def test_llama_counts_its_own_month_and_qwen_stands():
+    months = {
+        id_: PACKS[id_].thresholds[0].reference_month for id_ in PACKS if id_.startswith("llama-") and id_ != "llama-1"
+    }
+    assert months == {
+        "llama-2": "2023-06", "llama-3": "2024-03", "llama-3.1": "2024-06", "llama-3.2": "2024-08", "llama-3.3": "2024-11",
+        "llama-4": "2025-03",
+    }  # fmt: skip
+    assert {PACKS[id_].thresholds[0].value for id_ in months} == {700_000_000}
+    assert PACKS["qwen-2024"].thresholds[0].window is Window.STANDING
+    assert PACKS["kimi-k2"].thresholds[0].consequence == "display_duty"
+
+
+def test_llama_4_numbers_its_policy_its_own_way():
+    clauses = {item.id: item.clause for item in PACKS["llama-4"].aup}
+    older = {item.id: item.clause for item in PACKS["llama-3.3"].aup}
+    assert (older["self_harm"], clauses["self_harm"]) == ("AUP 2.e", "AUP 3.e")
+    assert (older["undisclosed_dangers"], clauses["undisclosed_dangers"]) == ("AUP 4", "AUP 5")
+    assert (older["violence_terrorism"], clauses["violence_terrorism"]) == ("AUP 1.a.i", "AUP 1.a.i")
+
+
+def test_the_texts_are_in_american_spelling():
+    for path in yaml_files(shipped_licenses()):
+        text = path.read_text(encoding="utf-8").lower()
+        assert not any(word in text for word in ("licence", "authoris", "behaviour", "practis", "organis")), path.name
+
+
+def test_a_pack_of_ones_own_is_added(tmp_path):
+    (tmp_path / "acme-1.0.yaml").write_text(PACK)
+    packs = load_packs([shipped_licenses(), tmp_path])
+    assert packs["acme-1.0"].name == "Acme Model License 1.0"
+    assert set(packs) == EXPECTED | {"acme-1.0"}
+
+
+MISTAKES = {
+    "wrong rule": (
+        PACK.replace("unrestricted", "no_training"),
+        ("acme-1.0.yaml:8: output_use.rule: 'no_training'; allowed: unrestricted, no_training_other_llm_except_family, "
+        "no_training_other_model_except_family, no_training_foundation_models_except_family, "
+        "allowed_with_name_prefix_and_display, allowed_with_attribution, allowed_trained_model_inherits, "
+        "name_prefix_for_materials_only, purpose_limited_outputs, purpose_limited_by_aup, chain"),
+    ),
+    "rule without scope": (
+        PACK.replace("{rule: unrestricted,", '{rule: no_training_other_llm_except_family, clause: "1",'),
+        ("acme-1.0.yaml:8: output_use: a mapping; allowed: scope and exception: a rule against training says what it covers "
+        "and what it excepts"),
+    ),
+    "missing source": (
+        PACK.replace('sources: ["Acme, revision 3f2a"]\n', ""),
+        "acme-1.0.yaml:1: sources: missing; allowed: a value is required here",
+    ),
+    "clause as a number": (
+        PACK
+        + "duties:\n  - {kind: display, text: t, trigger: t, owed_for: [serving], clause: 2, status: confirmed}\n",
+        "acme-1.0.yaml:10: duties[0].clause: '2'; allowed: the clause as text, in quotes: \"1.b.i\"",
+    ),
+    "month without snapshot": (
+        PACK
+        + "thresholds:\n  - {id: m, metric: monthly_active_users, value: 5, window: standing, reference_month: '2024-01',\n"
+        "     scope: s, counted: c, consequence: no_rights, effect: e, clause: '2', status: confirmed}\n",
+        "acme-1.0.yaml:10: thresholds[0]: a mapping; allowed: reference_month with window release_snapshot, and only with it",
+    ),
+    "item without categories or duty": (
+        PACK + "aup:\n  text: t\n  status: confirmed\n  items:\n"
+        "    - {id: x, means: m, clause: '1', coverage: none, decidable: content}\n",
+        ("acme-1.0.yaml:13: aup.items[0]: a mapping; allowed: an item no text shows has no action, and a duty that stands in "
+        "for it"),
+    ),
+    "coverage none with categories": (
+        PACK + "aup:\n  text: t\n  status: confirmed\n  items:\n"
+        "    - {id: x, means: m, clause: '1', categories: [S1], coverage: none, decidable: content, action: flag}\n",
+        ("acme-1.0.yaml:13: aup.items[0]: a mapping; allowed: coverage none without categories; categories with coverage full "
+        "or partial"),
+    ),
+    "otherwise outside the item": (
+        PACK + "aup:\n  text: t\n  status: confirmed\n  items:\n"
+        "    - {id: x, means: m, clause: '1', categories: [S1], coverage: full, decidable: content, action: block,\n"
+        "       otherwise: {S2: off}}\n",
+        "acme-1.0.yaml:13: aup.items[0]: a mapping; allowed: otherwise names categories of the item only",
+    ),
+    "lineage to nowhere": (
+        PACK + "derived:\n  - {models: [a/b], licenses: [acme-1.0, acme-2.0], reason: r}\n",
+        ("acme-1.0.yaml:10: derived[0].licenses[1]: unknown license 'acme-2.0'; allowed: the id of a pack; "
+        "did you mean 'acme-1.0'?"),
+    ),
+    "another file's name": (
+        PACK.replace("id: acme-1.0", "id: acme-2.0"),
+        "acme-1.0.yaml:1: id: 'acme-2.0'; allowed: the file's name, 'acme-1.0'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_a_mistake_in_a_pack_is_told_with_line_path_and_what_is_allowed(kind, tmp_path):
+    text, expected = MISTAKES[kind]
+    (tmp_path / "acme-1.0.yaml").write_text(text)
+    with pytest.raises(PolicyError) as caught:
+        load_packs([tmp_path])
+    assert str(caught.value).replace(f"{tmp_path}/", "") == expected
+
+
+def test_an_id_that_ships_is_taken(tmp_path):
+    (tmp_path / "gemma.yaml").write_text(PACK.replace("acme-1.0", "gemma"))
+    with pytest.raises(
+        PolicyError, match=r"gemma.yaml:1: id: 'gemma' is in .*gemma.yaml already; allowed: an id of its own"
+    ):
+        load_packs([shipped_licenses(), tmp_path])
+
+
+def test_all_problems_of_all_packs_are_told_at_once(tmp_path):
+    (tmp_path / "a.yaml").write_text("id: a\n")
+    (tmp_path / "b.yaml").write_text("id: [\n")
+    with pytest.raises(PolicyError) as caught:
+        load_packs([tmp_path, tmp_path / "nowhere"])
+    assert {problem.file.rsplit("/", 1)[-1] for problem in caught.value.problems} == {"a.yaml", "b.yaml", "nowhere"}
+
+
+def test_the_shipped_policies_are_found_in_a_checkout():
+    assert (shipped_policies() / "licenses" / "gemma.yaml").is_file()
