@@ -4,7 +4,6 @@ The request half turns a typed body into an Inquiry. The answer half turns upstr
 text per channel, and knows how that dialect ends an answer early.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from guard.exchange.inquiry import Inquiry
@@ -21,7 +20,8 @@ class Malformed(Exception):
 
 class Channel(NamedTuple):
     """One growing text of an answer: ``content``, ``reasoning``, ``refusal``, ``tool.0.name``, ``tool.0.arguments``,
-    ``logprobs``, ``text`` ... of one choice."""
+    ``logprobs``, ``text`` ... of one choice.
+    """
 
     choice: int
     name: str
@@ -37,11 +37,14 @@ class Piece(NamedTuple):
 class OutputGate(Protocol):
     """What the wire needs of the exchange's output screening (guard.exchange.screen_output.OutputScreen)."""
 
+    reference: str
+    """The id of the request, which errors inside a stream carry too."""
+
     def feed(self, channel: Channel, text: str) -> None:
         """Screen ``text`` as the continuation of ``channel``."""
 
     def finish(self, channel: Channel) -> None:
-        """``channel`` gets no more text."""
+        """``channel`` gets no more text: a text that resumes does so in a channel of another name."""
 
     def cleared(self, channel: Channel) -> int:
         """Characters of ``channel`` that may be released."""
@@ -65,9 +68,17 @@ class AnswerStream(Protocol):
     def finish(self) -> bytes:
         """The upstream's body ended: return what is left, with a correct ending if the upstream's was cut off."""
 
+    def abort(self) -> bytes:
+        """The upstream cannot be read any further (``feed`` raised GarbledAnswer, or the connection broke): return what
+        is cleared and has not been returned yet, and the dialect's ending for a failed answer.
+        """
+
+    def answered(self) -> list["Answered"]:
+        """Return what left so far, one entry per choice."""
+
 
 class GarbledAnswer(Exception):
-    """The upstream sent something its dialect has no place for; the text says what, for the log, never for the client."""
+    """The upstream sent something its dialect has no place for; the text says what, for the log, not for the client."""
 
 
 class Dialect(Protocol):
@@ -78,7 +89,11 @@ class Dialect(Protocol):
 
     def screen_answer(self, inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) -> dict[str, Any]:
         """Feed every text of an unstreamed ``answer`` to ``gate`` and return the answer with blocked choices ended
-        (their text cut at the cleared length, the dialect's content-filter ending, ``guard`` facts)."""
+        (their text cut at the cleared length, the dialect's content-filter ending, ``guard`` facts).
+        """
+
+    def answered(self, answer: dict[str, Any]) -> list["Answered"]:
+        """Return what an answer that came out of ``screen_answer`` holds, one entry per choice."""
 
     def open_stream(self, inquiry: Inquiry, gate: OutputGate) -> AnswerStream:
         """Return the state machine for a streamed answer to ``inquiry``."""
@@ -88,8 +103,13 @@ class Dialect(Protocol):
 
 
 class Answered(NamedTuple):
-    """Facts of a finished choice for its receipt: the texts that were released, and token counts if the upstream told."""
+    """Facts of a choice for its receipt."""
 
     choice: int
-    texts: Sequence[str]
+    text: str
+    """What was released: reasoning, content, refusal, tool names and arguments, in order, one per line."""
     finish_reason: str | None
+    prompt_tokens: int | None
+    """As the upstream told; None if it did not."""
+    completion_tokens: int | None
+    """None also if several choices share one count."""

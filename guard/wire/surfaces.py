@@ -102,6 +102,12 @@ class Passthrough:
     """A GET that carries no text of users or models and is forwarded as it is."""
 
     name: str
+    optional: str | None = None
+    """As ``Surface.optional``."""
+
+    def closed(self) -> Refusal:
+        """Return the refusal for an optional route that the policy has not opened."""
+        return Refusal(403, Code.SURFACE_DENIED, f"The surface '{self.optional}' is not open on this server.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +189,7 @@ PASSTHROUGH: dict[str, Passthrough] = {
     "/health": Passthrough("health"),
     "/ping": Passthrough("ping"),
     "/version": Passthrough("version"),
+    "/metrics": Passthrough("metrics", "metrics"),
 }
 
 _RENDER = "Rendering a prompt to token ids and back is not served: it shows chat templates and tokens to callers."
@@ -266,7 +273,6 @@ REFUSED: dict[str, Refused] = {
             (
                 _DETAILS,
                 (
-                    "/metrics",
                     "/load",
                     "/ready",
                     "/readyz",

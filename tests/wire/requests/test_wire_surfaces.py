@@ -87,7 +87,7 @@ def test_inference_by_another_method_is_refused(method):
         ("/collective_rpc", "weights"),
         ("/v1/load_lora_adapter", "adapters"),
         ("/v1/realtime", "audio"),
-        ("/metrics", "Details"),
+        ("/load", "Details"),
     ],
 )
 def test_known_capabilities_are_refused_by_name(path, word):

@@ -1,0 +1,69 @@
+"""Token text in logprobs: the sampled tokens spell the answer once more, and may run ahead of it."""
+
+from typing import Any, NamedTuple
+
+from guard.wire.answers.known import shape, strip
+from guard.wire.dialect import GarbledAnswer
+
+_ENTRY = shape("token logprob bytes", top_logprobs=shape("token logprob bytes"))
+_PLACEHOLDER = "token_id:"
+"""vLLM writes ``token_id:17`` for a token when asked for ``return_tokens_as_token_ids``."""
+
+
+class TokenText(NamedTuple):
+    """What the sampled tokens of one event spell."""
+
+    text: str
+    changed: bool
+    """Something in the entries was taken out, so they must be written anew."""
+    opaque: bool
+    """Some tokens are ids whose text nothing tells."""
+
+
+def read(entries: Any) -> TokenText:
+    """Read a list of OpenAI logprob entries, and take unknown keys and ``bytes`` that are not the token's out of it.
+
+    Alternatives (``top_logprobs``) are cleaned too; their text is not part of the result.
+    """
+    if not isinstance(entries, list):
+        raise GarbledAnswer("logprobs that are not a list")
+    changed = strip(entries, _ENTRY)
+    opaque = False
+    texts: list[str] = []
+    for entry in entries:
+        token, odd = _token(entry)
+        changed |= odd
+        opaque |= token.startswith(_PLACEHOLDER)
+        texts.append(token)
+        for other in entry.get("top_logprobs") or ():
+            changed |= _token(other)[1]
+    return TokenText("".join(texts), changed, opaque)
+
+
+def read_columns(logprobs: Any) -> TokenText:
+    """Read the logprobs object of a completion, whose ``tokens`` are a list of strings."""
+    tokens = logprobs.get("tokens") or []
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise GarbledAnswer("logprobs.tokens that are not a list of strings")
+    opaque = any(token.startswith(_PLACEHOLDER) for token in tokens)
+    return TokenText("".join(tokens), False, opaque)
+
+
+def _token(entry: Any) -> tuple[str, bool]:
+    """Return the text of one entry, and whether its bytes had to be removed."""
+    token = entry.get("token") if isinstance(entry, dict) else None
+    if not isinstance(token, str):
+        raise GarbledAnswer("a logprob without its token")
+    values = entry.get("bytes")
+    if values is None:
+        return token, False
+    try:
+        raw = bytes(values)
+    except (TypeError, ValueError):
+        raw = b"\xff"
+    if raw == token.encode():
+        return token, False
+    if token.startswith(_PLACEHOLDER):
+        return raw.decode(errors="replace"), False  # the id stands for these bytes
+    entry["bytes"] = None
+    return token, bool(values)
