@@ -1,1 +1,1 @@
-"""The audit chain: what was decided, in an order nobody can edit unseen."""
+"""The audit chain: what was decided, in an order that cannot be changed without recomputing all that follows."""

@@ -34,7 +34,7 @@ TRUSTED_HEADERS = (
     "x-litellm-end-user-id",
     "x-user-id",
 )
-Surface = Literal["batch", "embeddings", "pooling", "score", "rerank", "classify", "tokenize", "detokenize"]
+Surface = Literal["batch", "embeddings", "pooling", "score", "rerank", "classify", "tokenize", "detokenize", "metrics"]
 SharedSecret = Literal["HS256", "HS384", "HS512"]
 PublicKey = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Algorithm = Literal[SharedSecret, PublicKey]
@@ -213,7 +213,7 @@ class OutputsConfig(Section):
         description="Action by capability: `allow`, `deny`, `strip` or `{clamp: N}`; overrides what follows from the "
         "license.",
     )
-    receipts: bool = Field(default=True, description="Sign a receipt for every finished choice.")
+    receipts: bool = Field(default=True, description="Write a receipt for every finished choice.")
     fingerprints: bool = Field(
         default=True, description="Keep keyed fingerprints of outputs, for `guard export check`."
     )

@@ -63,7 +63,8 @@ def test_every_route_of_vllm_is_served_or_refused_by_name(route):
 def test_every_path_served_is_one_of_vllm():
     routes = set(EXTRACT["routes"])
     assert {f"POST {path}" for path in surfaces.SURFACES} <= routes
-    assert {f"GET {path}" for path in surfaces.PASSTHROUGH} <= routes
+    mounted = {"/metrics"}  # a mounted app, which the extract of decorated routes does not hold
+    assert {f"GET {path}" for path in surfaces.PASSTHROUGH if path not in mounted} <= routes
 
 
 @pytest.mark.vllm

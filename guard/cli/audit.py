@@ -1,0 +1,75 @@
+"""``guard audit``: whether the audit chain is as it was written."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from guard.evidence.verify import Report
+
+EX_BAD = 1
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def audit() -> None:
+    """Verify the audit chain."""
+
+
+@app.command()
+def verify(
+    path: Path | None = typer.Argument(
+        None, help="A journal, or a directory of journals. Default: those of guard.yaml."
+    ),
+    config: Path | None = typer.Option(None, help="guard.yaml, which names the state directory."),
+    head: list[str] = typer.Option(
+        [], metavar="HEX", help="A hash kept elsewhere, that must be an entry's. May be repeated."
+    ),
+    length: int | None = typer.Option(None, min=0, help="The least number of entries there must be in all."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Verify that no entry was changed, removed, inserted or moved. Ends with 0 if so, 1 if not.
+
+    Entries cut off the end show only against a head or a length that was kept elsewhere.
+    """
+    from guard.evidence.verify import verify as walk
+
+    where = path or _journals(config)
+    try:
+        report = walk(where, heads=head, length=length)
+    except OSError as error:
+        print(f"{where}: {error.strerror}" if error.strerror else error, file=sys.stderr)
+        raise typer.Exit(EX_BAD) from error
+    if as_json:
+        print(json.dumps(asdict(report) | {"first_bad": report.first_bad and report.first_bad._asdict()}))
+    else:
+        print("\n".join(_lines(report)))
+    raise typer.Exit(0 if report.ok else EX_BAD)
+
+
+def _journals(config: Path | None) -> Path:
+    from guard.policy.load import load_config
+    from guard.provenance.layout import Layout
+
+    if config is None and Path("guard.yaml").is_file():
+        config = Path("guard.yaml")
+    return Layout(Path(load_config(config).state_dir)).audit
+
+
+def _lines(report: "Report") -> Iterator[str]:
+    if report.first_bad is not None:
+        yield f"BAD {report.first_bad}"
+    else:
+        yield f"ok: {report.entries} entries in {len(report.heads)} journals, each follows the one before it"
+    for name, head in report.heads.items():
+        yield f"  {name}: {report.lengths[name]} entries, head {head}"
+    if report.unclean_stops:
+        yield f"{report.unclean_stops} runs were killed; the last moments of each may be missing"
+    if not report.anchored:
+        yield "not checked: whether entries were cut off the end, or the chain recomputed; give --head to check that"

@@ -1,0 +1,121 @@
+"""One line of the audit journal: what happened, and the hash that ties it to everything before it.
+
+A line is ``{"seq":..,"time":..,"kind":..,"facts":{..},"prev":"..","hash":".."}`` without white space, in that order.
+Its *canonical* form is the same object without ``prev`` and ``hash``, and ``hash`` is
+``SHA-256(prev as 64 hexadecimal digits || canonical)``: anybody can recompute it with any SHA-256 tool. The first entry
+of a file has ``seq`` 1 and a ``prev`` of 64 zeros, so an entry's ``seq`` is also its line number.
+
+The journal itself writes ``open``, ``close``, ``torn``, ``damaged`` and ``gap``; its users write ``start``, ``stop``,
+``decision``, ``receipt``, ``reload``, ``threshold`` and ``export_check``. Facts hold keyed digests, ids and numbers,
+never user text, never a raw identity: that is the caller's duty, because the journal cannot tell a digest from a name.
+"""
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+GENESIS = b"0" * 64
+SUFFIX = ".jsonl"
+OPEN, CLOSE = "open", "close"
+"""Kinds of the first and the last entry of a run. An ``open`` whose predecessor is no ``close`` followed a kill."""
+_PREV, _HASH, _END = b',"prev":"', b'","hash":"', b'"}'
+_TAIL = len(_PREV) + 64 + len(_HASH) + 64 + len(_END)
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What the hash of an entry covers besides the hash before it. ``time`` is in epoch seconds."""
+
+    seq: int
+    time: float
+    kind: str
+    facts: dict[str, Any]
+
+
+class Entry(Content, frozen=True):
+    """One complete entry; ``prev`` and ``hash`` are 64 lower-case hexadecimal digits."""
+
+    prev: str
+    hash: str
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """The part of an entry that a chain itself needs."""
+
+    seq: int
+    kind: str
+
+
+class Linked(NamedTuple):
+    """A line ready to be written (with its line feed) and the hash the next one follows."""
+
+    line: bytes
+    hash: bytes
+
+
+_encoder = msgspec.json.Encoder()
+_outline = msgspec.json.Decoder(Outline)
+_entry = msgspec.json.Decoder(Entry)
+
+
+def link(prev: bytes, seq: int, time: float, kind: str, facts: Mapping[str, Any]) -> Linked:
+    """Return the line of an entry that follows ``prev``. Facts that are no JSON are named instead of kept."""
+    try:
+        canonical = _encoder.encode(Content(seq, time, kind, dict(facts)))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        named = {"unwritable": type(error).__name__, "names": sorted(ascii(name)[:64] for name in facts)}
+        canonical = _encoder.encode(Content(seq, time, kind, named))
+    digest = sha256(prev + canonical).hexdigest().encode()
+    return Linked(b"".join((canonical[:-1], _PREV, prev, _HASH, digest, _END, b"\n")), digest)
+
+
+def fault(line: bytes, seq: int, prev: bytes) -> str | None:
+    """Return what is wrong with ``line`` (without its line feed) as entry ``seq`` after ``prev``, or None."""
+    tail, canonical = line[-_TAIL:], line[:-_TAIL] + b"}"
+    found_prev, found_hash = tail[len(_PREV) : len(_PREV) + 64], tail[-len(_END) - 64 : -len(_END)]
+    if tail != b"".join((_PREV, found_prev, _HASH, found_hash, _END)):
+        return "is not an entry of a journal"
+    if found_prev != prev:
+        return "does not follow the entry before it: one was removed, inserted, moved or replaced"
+    if found_hash != sha256(prev + canonical).hexdigest().encode():
+        return "was changed after it was written"
+    try:
+        found = outline(canonical).seq
+    except msgspec.MsgspecError:
+        return "is not an entry of a journal"
+    if found != seq:
+        return f"has sequence number {found} where {seq} is due"
+    return None
+
+
+def hash_of(line: bytes) -> bytes:
+    """Return the hash that ``line`` (without its line feed) states."""
+    return line[-len(_END) - 64 : -len(_END)]
+
+
+def prev_of(line: bytes) -> bytes:
+    """Return the hash that ``line`` (without its line feed) says it follows."""
+    return line[-_TAIL + len(_PREV) :][:64]
+
+
+def outline(line: bytes) -> Outline:
+    """Return number and kind of the entry in ``line``, unverified. Raises msgspec.MsgspecError if it is none."""
+    return _outline.decode(line)
+
+
+def parse(line: bytes) -> Entry:
+    """Return the entry in ``line``, unverified. Raises msgspec.MsgspecError if it is none."""
+    return _entry.decode(line)
+
+
+def read(path: Path) -> Iterator[Entry]:
+    """Yield the entries of one journal file in order, unverified; an unfinished last line is left out.
+
+    Raises msgspec.MsgspecError at a line that is no entry: verify the file first.
+    """
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield parse(line)

@@ -1,0 +1,129 @@
+"""A receipt: that an answer was given, under which license and policy, and a digest that recognizes it.
+
+The digest is keyed BLAKE2b-128 over the answer's words (``guard.provenance.words``), so reformatting keeps it and
+nobody without the key can test guesses against it. No text is kept.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from guard.licensing.license import License
+
+DIGEST_SIZE = 16
+_KEY_SIZES = range(16, 65)
+
+
+def receipt_id(reference: str, choice: int) -> str:
+    """Return the id of the receipt for one choice of the request ``reference``; known before the answer is."""
+    return f"r-{reference}-{choice}"
+
+
+class Finished(NamedTuple):
+    """What is known of a finished choice besides its texts."""
+
+    reference: str
+    choice: int
+    time: float
+    """Epoch seconds."""
+    tenant: str | None
+    identity: int | None
+    """The keyed pseudonym of the user; never the raw subject."""
+    model: str
+    licenses: Sequence[License | str]
+    """The stack the model was served under; a license given by its id alone has no clause in the receipt."""
+    policy: str
+    """Hash of the policy snapshot."""
+    purpose: str
+    surface: str
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    finish_reason: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the choice's receipt."""
+        return receipt_id(self.reference, self.choice)
+
+    @property
+    def license_ids(self) -> tuple[str, ...]:
+        """The ids of the stack."""
+        return tuple(license_ if isinstance(license_, str) else license_.id for license_ in self.licenses)
+
+
+class Receipt(NamedTuple):
+    """What the journal keeps of one finished choice."""
+
+    id: str
+    time: float
+    tenant: str | None
+    identity: int | None
+    model: str
+    licenses: tuple[tuple[str, str], ...]
+    """(license id, clause on output use) of every license of the stack."""
+    policy: str
+    purpose: str
+    surface: str
+    prompt_digest: str | None
+    """In hexadecimal; None for both digests if the choice came faster than digests could be made."""
+    output_digest: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    finish_reason: str | None
+
+    def facts(self) -> dict[str, object]:
+        """Return the receipt as facts of a journal entry; the pseudonym as 16 hexadecimal digits."""
+        facts: dict[str, object] = self._asdict()
+        del facts["time"]
+        facts["answered"] = self.time
+        facts["identity"] = None if self.identity is None else f"{self.identity & (1 << 64) - 1:016x}"
+        return facts
+
+
+class Receipts:
+    """Makes receipts with one key of 16 to 64 bytes; raises ValueError for any other."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) not in _KEY_SIZES:
+            raise ValueError(f"a provenance key of {len(key)} bytes; allowed: 16 to 64")
+        self._prompt = blake2b(digest_size=DIGEST_SIZE, key=key, person=b"guard prompt")
+        self._output = blake2b(digest_size=DIGEST_SIZE, key=key, person=b"guard output")
+
+    def digest(self, output: list[bytes]) -> bytes:
+        """Return the digest of an answer's words."""
+        digest = self._output.copy()
+        digest.update(b" ".join(output))
+        return digest.digest()
+
+    def digest_prompt(self, prompt: list[bytes]) -> bytes:
+        """Return the digest of a prompt's words; an answer of the same words has another digest."""
+        digest = self._prompt.copy()
+        digest.update(b" ".join(prompt))
+        return digest.digest()
+
+    def make(self, finished: Finished, prompt: bytes | None, output: bytes | None) -> Receipt:
+        """Return the receipt of a choice from the digests of its prompt and its released texts."""
+        return Receipt(
+            finished.id,
+            finished.time,
+            finished.tenant,
+            finished.identity,
+            finished.model,
+            tuple(
+                (license_, "") if isinstance(license_, str) else (license_.id, license_.output_use.clause)
+                for license_ in finished.licenses
+            ),
+            finished.policy,
+            finished.purpose,
+            finished.surface,
+            prompt.hex() if prompt is not None else None,
+            output.hex() if output is not None else None,
+            finished.prompt_tokens,
+            finished.completion_tokens,
+            finished.finish_reason,
+        )
+
+
+def key_id(key: bytes) -> bytes:
+    """Return 8 bytes that tell keys apart without telling anything about them."""
+    return blake2b(b"", digest_size=8, key=key, person=b"guard key id").digest()

@@ -1,0 +1,123 @@
+"""What the runtime calls when a choice is finished: a receipt for the journal, a record for the index.
+
+``finished`` hands the texts over and returns; digests, fingerprints and the journal entry are made in the background.
+kill -9 loses what was handed over and not yet written: usually the last tenth of a second. That is visible afterwards,
+because the segment has no end and the journal no ``close``; how many choices it was is known only as far as the last
+written totals counted them. When choices come faster than they can be digested, their receipts are journaled without
+digests and the index counts them as dropped: coverage shows it, and ``export check`` says undetermined.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from guard.evidence.chain import JournalError
+from guard.licensing.license import License
+from guard.provenance.index import FingerprintWriter, Texts
+from guard.provenance.receipt import Finished, Receipt, Receipts
+
+
+class Entries(Protocol):
+    """What the recorder needs of the journal."""
+
+    def append(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Chain one entry. Raises JournalError if it cannot be kept."""
+
+
+class Recorder:
+    """Receipts and fingerprints of one process. ``directory`` is the index; ``journal`` takes the receipts, if any.
+
+    ``clock`` returns epoch seconds. Raises ValueError for a key that is not 16 to 64 bytes long.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        key: bytes,
+        instance: str,
+        journal: Entries | None,
+        *,
+        fingerprints: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.writer = FingerprintWriter(
+            directory, instance, key, receipted=self._journal, fingerprints=fingerprints, clock=clock
+        )
+        self.journaled = 0
+        """Receipts handed to the journal."""
+        self.refused = 0
+        """Receipts the journal refused; it counts them in a ``gap`` entry when its disk works again."""
+        self._receipts, self._entries = Receipts(key), journal
+
+    def start(self) -> None:
+        """Begin to record. Raises OSError if the index directory cannot be written."""
+        self.writer.start()
+
+    def finished(
+        self,
+        *,
+        reference: str,
+        choice: int,
+        time: float,
+        model: str,
+        licenses: Sequence[License | str],
+        policy: str,
+        surface: str,
+        prompt: Texts,
+        output: Texts,
+        tenant: str | None = None,
+        user: int | None = None,
+        purpose: str = "unknown",
+        prompt_tokens: int | None = None,
+        completion_tokens: int | None = None,
+        finish_reason: str | None = None,
+    ) -> str:
+        """Record a finished choice and return its receipt's id; never waits, never raises for lack of room.
+
+        ``time`` is in epoch seconds. ``output`` is what was released: one text, or better one per channel (content,
+        reasoning, tool arguments), because each gets a digest of its own. ``prompt`` is what was asked; choices of one
+        request should pass the same object, then it is looked at once. A license given by its id alone stands in the
+        receipt without its clause on output use.
+        """
+        finished = Finished(
+            reference,
+            choice,
+            time,
+            tenant,
+            user,
+            model,
+            licenses,
+            policy,
+            purpose,
+            surface,
+            prompt_tokens,
+            completion_tokens,
+            finish_reason,
+        )
+        if not self.writer.submit(finished, prompt, output):
+            self._journal(self._receipts.make(finished, None, None))
+        return finished.id
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Write what waits, at most for ``timeout`` seconds; close the journal after this, not before."""
+        self.writer.close(timeout)
+
+    @property
+    def healthy(self) -> bool:
+        """True while choices are being written to the index."""
+        return self.writer.healthy
+
+    @property
+    def error(self) -> str | None:
+        """Why the index does not take what it is given, or None."""
+        return self.writer.error
+
+    def _journal(self, receipt: Receipt) -> None:
+        if self._entries is None:
+            return
+        try:
+            self._entries.append("receipt", receipt.facts())
+            self.journaled += 1
+        except JournalError:
+            self.refused += 1

@@ -1,0 +1,55 @@
+"""``guard audit verify`` ends with 0 for a journal that is as it was written and 1 for any other."""
+
+import json
+
+import pytest
+
+from guard.cli.main import run
+from guard.evidence.chain import Journal
+from guard.provenance.layout import Layout
+
+
+@pytest.fixture
+def journal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "guard.yaml").write_text("state_dir: state\n")
+    journal = Journal(Layout(tmp_path / "state").audit, instance="guard-0", clock=lambda: 1_795_000_000.0)
+    journal.start()
+    journal.append("decision", {"verdict": "deny"})
+    journal.close()
+    return journal
+
+
+def test_a_sound_journal(journal, capsys):
+    assert run(["audit", "verify"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("ok: 3 entries in 1 journals")
+    assert f"guard-0: 3 entries, head {journal.head}" in shown
+    assert "not checked: whether entries were cut off the end" in shown
+    assert run(["audit", "verify", "--head", journal.head, "--length", "3"]) == 0
+    assert "not checked" not in capsys.readouterr().out
+
+
+def test_an_edited_journal_is_named_with_its_line(journal, capsys):
+    journal.path.write_bytes(journal.path.read_bytes().replace(b"deny", b"pass"))
+    assert run(["audit", "verify", str(journal.path)]) == 1
+    assert f"BAD {journal.path}:2: the entry was changed" in capsys.readouterr().out
+    assert run(["audit", "verify", "--config", "guard.yaml", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["ok"], shown["entries"], shown["first_bad"]["line"]) == (False, 1, 2)
+
+
+def test_a_cut_journal_shows_against_a_head_kept_elsewhere(journal, capsys):
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    journal.path.write_bytes(b"".join(lines[:2]))
+    assert run(["audit", "verify"]) == 0
+    assert run(["audit", "verify", "--head", journal.head]) == 1
+    assert run(["audit", "verify", "--length", "3"]) == 1
+    assert "2 entries where there were 3" in capsys.readouterr().out
+
+
+def test_no_journal_is_not_a_sound_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["audit", "verify", str(tmp_path)]) == 1
+    assert run(["audit", "verify"]) == 1
+    assert "no journal" in capsys.readouterr().err
