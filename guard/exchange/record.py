@@ -36,7 +36,8 @@ class ServedChoice(NamedTuple):
     """What left of one finished choice."""
 
     choice: int
-    text: str
+    texts: tuple[str, ...]
+    """Content, reasoning, tool arguments ...: one text each."""
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -144,7 +145,7 @@ def _receipts(exchange: Exchange, served: Sequence[ServedChoice]) -> None:
             purpose=identity.purpose,
             surface=exchange.inquiry.surface,
             prompt=prompt,
-            output=choice.text,
+            output=choice.texts,
             finish_reason=choice.finish_reason,
             prompt_tokens=choice.prompt_tokens,
             completion_tokens=choice.completion_tokens,

@@ -103,7 +103,7 @@ class SurfacePolicy:
 
     enabled: frozenset[str] = frozenset()
     """Names of optional surfaces (``batch``, ``embeddings``, ``pooling``, ``score``, ``rerank``, ``classify``,
-    ``tokenize``, ``detokenize``) that are open."""
+    ``tokenize``, ``detokenize``, ``metrics``) that are open."""
     max_body: int = 4 * 1024 * 1024
     """Bytes."""
     max_answer: int = 64 * 1024 * 1024

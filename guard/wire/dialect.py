@@ -1,4 +1,4 @@
-"""CONTRACT: what every API dialect offers. One module per dialect implements both halves.
+"""What every API dialect offers: a request half (``wire.requests``) and an answer half (``wire.answers``).
 
 The request half turns a typed body into an Inquiry. The answer half turns upstream JSON or SSE events into pieces of
 text per channel, and knows how that dialect ends an answer early.
@@ -25,13 +25,6 @@ class Channel(NamedTuple):
 
     choice: int
     name: str
-
-
-class Piece(NamedTuple):
-    """Text that an event adds to a channel."""
-
-    channel: Channel
-    text: str
 
 
 class OutputGate(Protocol):
@@ -106,8 +99,8 @@ class Answered(NamedTuple):
     """Facts of a choice for its receipt."""
 
     choice: int
-    text: str
-    """What was released: reasoning, content, refusal, tool names and arguments, in order, one per line."""
+    texts: tuple[str, ...]
+    """What was released: reasoning, content, refusal, tool names and arguments, in order, one text each."""
     finish_reason: str | None
     prompt_tokens: int | None
     """As the upstream told; None if it did not."""

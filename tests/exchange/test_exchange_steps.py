@@ -175,7 +175,7 @@ def test_every_choice_of_a_served_answer_gets_a_receipt():
     exchange = world.exchange("a question", claimed={"user": "alice"})
     walk(exchange, STEPS)
     count(exchange)
-    record(exchange, Ending.SERVED, [ServedChoice(0, "one", "stop", 3, 1), ServedChoice(1, "two", "stop", 3, 1)])
-    assert [facts["output"] for facts in world.provenance.named("finished")] == ["one", "two"]
+    record(exchange, Ending.SERVED, [ServedChoice(0, ("one",), "stop", 3, 1), ServedChoice(1, ("two",), "stop", 3, 1)])
+    assert [facts["output"] for facts in world.provenance.named("finished")] == [("one",), ("two",)]
     assert world.provenance.named("finished")[0]["licenses"][0].id == "llama-2"
     assert world.counter.sighted == [(("llama-2",), exchange.identity.key)]

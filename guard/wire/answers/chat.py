@@ -294,7 +294,7 @@ def answered(answer: dict[str, Any]) -> list[Answered]:
     return [
         Answered(
             choice["index"],
-            "\n".join(_texts(choice["message"])),
+            tuple(_texts(choice["message"])),
             choice.get("finish_reason"),
             usage.get("prompt_tokens"),
             completion,

@@ -122,8 +122,9 @@ def answered(answer: dict[str, Any]) -> list[Answered]:
     """Return what an answer that came out of ``screen_answer`` holds, one entry per choice."""
     usage = answer.get("usage") or {}
     choices = answer["choices"]
+    prompt = usage.get("prompt_tokens")
     completion = usage.get("completion_tokens") if len(choices) == 1 else None
     return [
-        Answered(choice["index"], choice["text"], choice.get("finish_reason"), usage.get("prompt_tokens"), completion)
+        Answered(choice["index"], (choice["text"],), choice.get("finish_reason"), prompt, completion)
         for choice in choices
     ]

@@ -304,9 +304,9 @@ class Lane:
                     budget.grant(text.name, stop - start)
         return budget, whole
 
-    def read(self) -> str:
-        """Return what of the choice's texts has been released, one text per line."""
+    def read(self) -> tuple[str, ...]:
+        """Return what of each of the choice's texts has been released, without the empty ones."""
         texts: dict[str, list[str]] = {}
         for text in self._texts:
             texts.setdefault(text.name, []).append(text.read())
-        return "\n".join(joined for parts in texts.values() if (joined := "".join(parts)))
+        return tuple(joined for parts in texts.values() if (joined := "".join(parts)))

@@ -262,7 +262,7 @@ def answered(answer: Json) -> list[Answered]:
     return [
         Answered(
             0,
-            "\n".join(text for text in texts if text),
+            tuple(text for text in texts if text),
             answer.get("stop_reason"),
             usage.get("input_tokens"),
             usage.get("output_tokens"),

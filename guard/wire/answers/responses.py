@@ -362,7 +362,7 @@ def answered(answer: Json) -> list[Answered]:
     return [
         Answered(
             0,
-            "\n".join(text for text in texts if text),
+            tuple(text for text in texts if text),
             "content_filter" if filtered else answer.get("status"),
             usage.get("input_tokens"),
             usage.get("output_tokens"),

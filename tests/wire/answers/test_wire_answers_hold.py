@@ -105,7 +105,7 @@ def test_a_cut_stops_in_the_middle_of_the_first_event_that_is_not_clear():
     [first] = story.lane.cut(b"last")
     assert (first.raw, first.whole) == (b"content=x a", False)
     assert first.budget.take("content", "x a") == "x "
-    assert story.lane.read() == "x "
+    assert story.lane.read() == ("x ",)
     assert story.lane.over
 
 
@@ -137,4 +137,4 @@ def test_what_was_released_is_told_per_text():
         ("content", "a"),
     ):
         story.say(name, piece)
-    assert story.lane.read() == "so\nxy\nf"
+    assert story.lane.read() == ("so", "xy", "f")

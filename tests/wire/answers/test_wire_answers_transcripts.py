@@ -88,6 +88,6 @@ def test_recorded_answers_tell_what_their_streams_tell():
         stream.answered(),
         chat.answered(chat.screen_answer(Inquiry("chat", {}, "tiny"), whole, ToyGate())),
     )
-    assert streamed.text == told.text != ""
+    assert streamed.texts == told.texts != ()
     assert streamed.finish_reason == told.finish_reason == "length"
     assert (told.prompt_tokens, told.completion_tokens) == (11, 3)

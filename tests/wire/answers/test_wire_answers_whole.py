@@ -142,7 +142,7 @@ def test_a_response_keeps_the_items_before_the_hit():
     assert answer["output"][1]["content"] == [{"type": "output_text", "text": "Take ", "annotations": []}]
     assert len(answer["output"]) == 2
     [told] = responses.answered(answer)
-    assert (told.text, told.finish_reason) == ("so\nTake ", "content_filter")
+    assert (told.texts, told.finish_reason) == (("so", "Take "), "content_filter")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_message_keeps_the_blocks_before_the_hit():
     assert answer["content"] == [blocks[0], {"type": "text", "text": "Take "}]
     assert (answer["stop_reason"], answer["guard"]) == ("refusal", FACTS)
     [told] = messages.answered(answer)
-    assert (told.text, told.finish_reason, told.completion_tokens) == ("so\nTake ", "refusal", 7)
+    assert (told.texts, told.finish_reason, told.completion_tokens) == (("so", "Take "), "refusal", 7)
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_every_kind_of_block_is_read(block):
 
 def test_one_count_of_tokens_is_not_given_to_several_choices():
     told = chat.answered(screened(chat, chat_answer({"content": "a"}, {"content": "b"})))
-    assert [(choice.text, choice.prompt_tokens, choice.completion_tokens) for choice in told] == [
-        ("a", 13, None),
-        ("b", 13, None),
+    assert [(choice.texts, choice.prompt_tokens, choice.completion_tokens) for choice in told] == [
+        (("a",), 13, None),
+        (("b",), 13, None),
     ]
 
 
