@@ -1,0 +1,83 @@
+"""``guard serve``: the sidecar in front of an inference server."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from guard.transports.server import Bound
+
+EX_UNAVAILABLE, EX_CONFIG = 69, 78
+
+
+def serve(
+    config: Path | None = typer.Option(None, envvar="GUARD_CONFIG", help="guard.yaml; the flags override it."),
+    upstream: str | None = typer.Option(None, envvar="GUARD_UPSTREAM", help="URL of the inference server."),
+    license: str | None = typer.Option(None, envvar="GUARD_LICENSE", help="License id of every model not listed."),
+    listen: str | None = typer.Option(None, envvar="GUARD_LISTEN", help="HOST:PORT or unix:///path for clients."),
+    admin: str | None = typer.Option(None, envvar="GUARD_ADMIN", help="HOST:PORT of metrics, API and console, or off."),
+    ledger: str | None = typer.Option(None, envvar="GUARD_LEDGER", help="Usage ledger, e.g. sqlite:///path."),
+    mode: str | None = typer.Option(None, envvar="GUARD_MODE", help="enforce or shadow."),
+) -> None:
+    """Stand in front of an inference server as a sidecar.
+
+    Ends with 78 for a configuration that cannot be used and 69 for a port or store that cannot.
+    """
+    from guard.transports.admin import AdminExposedError, build_admin, read_token
+    from guard.transports.asgi import GuardMiddleware
+    from guard.transports.proxy import ProxyApp
+    from guard.transports.runtime import Runtime
+    from guard.transports.server import StartupError, run_sidecar
+    from guard.transports.upstream import Upstream
+
+    given = {
+        "upstream": upstream,
+        "license": license,
+        "listen": listen,
+        "admin": admin,
+        "usage.ledger": ledger,
+        "mode": mode,
+    }
+    logging.basicConfig(level=os.environ.get("GUARD_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s")
+    overrides = {name: value for name, value in given.items() if value is not None}
+    if config is None and not overrides and Path("guard.yaml").is_file():
+        config = Path("guard.yaml")
+    runtime = Runtime(config, overrides)
+    settings = runtime.config
+    limits = settings.upstream_timeouts
+    try:
+        inner = ProxyApp(
+            Upstream(
+                settings.upstream,
+                connect_timeout=limits.connect,
+                read_timeout=limits.read,
+                write_timeout=limits.write,
+                max_connections=settings.upstream_connections,
+                ca_file=settings.upstream_ca,
+            )
+        )
+        token = read_token(Path(settings.admin_token_file)) if settings.admin_token_file else None
+        admin_app = None if settings.admin == "off" else build_admin(runtime, token=token, listen=settings.admin)
+    except (AdminExposedError, OSError, ValueError) as error:
+        print(f"guard cannot start: {error}", file=sys.stderr)
+        raise typer.Exit(EX_CONFIG) from error
+    try:
+        run_sidecar(
+            GuardMiddleware(inner, runtime),
+            settings.listen,
+            admin_app,
+            settings.admin,
+            on_ready=_ready,
+            reload=runtime.reload,
+        )
+    except StartupError as error:
+        print(f"guard cannot start: {error}", file=sys.stderr)
+        raise typer.Exit(EX_UNAVAILABLE) from error
+
+
+def _ready(bound: "Bound") -> None:
+    logging.getLogger("guard").info("serving on %s, admin on %s", bound.listen, bound.admin)

@@ -1,0 +1,289 @@
+"""Every metric of the public contract, at a price the hot path can pay.
+
+Label children are looked up once and the innermost methods that count are kept: the library's own ``inc`` and
+``observe`` check on every call what cannot change. No label takes a user, a prompt or a free model name, and a family
+that grows beyond ``MAX_SERIES`` counts what is new under ``other``.
+"""
+
+import logging
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+import guard
+from guard.usage.thresholds import State
+
+log = logging.getLogger("guard.metrics")
+
+MAX_SERIES = 1000
+"""Label combinations of one family; the rest share one whose labels all read ``other``."""
+OVERHEAD_BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 0.1, 1.0)
+HOLDBACK_BUCKETS = (1e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+Add = Callable[[float], None]
+
+
+class _Bound(dict[tuple[str, ...], Add]):
+    """What adds to one family's children, by label values; made on first use."""
+
+    def __init__(self, family: Any, adder: Callable[[Any], Add]) -> None:
+        super().__init__()
+        self._family, self._adder = family, adder
+
+    def __missing__(self, labels: tuple[str, ...]) -> Add:
+        if len(self) >= MAX_SERIES:
+            return self._adder(self._family.labels(*["other"] * len(labels)))
+        add = self[labels] = self._adder(self._family.labels(*labels))
+        return add
+
+
+def _increment(child: Any) -> Add:
+    """Return what adds to one counter."""
+    increment: Add = child._value.inc  # noqa: SLF001 - see the module's first lines; a test holds it equal to inc()
+    return increment
+
+
+def _observe(child: Any) -> Add:
+    """Return what observes a value in one histogram, as ``Histogram.observe`` does."""
+    add_sum: Add = child._sum.inc  # noqa: SLF001 - as above, with observe()
+    buckets: list[Add] = [bucket.inc for bucket in child._buckets]  # noqa: SLF001 - as above
+    bounds: list[float] = child._upper_bounds  # noqa: SLF001 - as above
+
+    def observe(value: float) -> None:
+        add_sum(value)
+        buckets[bisect_left(bounds, value)](1)
+
+    return observe
+
+
+class Metrics:
+    """The counters and histograms of one process, registered in ``registry``.
+
+    Under ``PROMETHEUS_MULTIPROC_DIR`` (set before this package's first import, as vLLM does with several API servers)
+    they live in the library's files and ``exposition`` adds them up.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        self._requests = _Bound(
+            counter("guard_requests_total", "Requests by decision.", "decision", "reason", "license"), _increment
+        )
+        self._identities = _Bound(
+            counter("guard_identity_total", "Requests by source of identity.", "source"), _increment
+        )
+        self.unidentified: Callable[[], None] = counter(
+            "guard_requests_unidentified_total", "Requests that no source identified."
+        ).inc
+        """Count one request that no source identified."""
+        self.first_sighting: Callable[[], None] = counter(
+            "guard_mau_first_sightings_total", "Users seen by this process for the first time in their period."
+        ).inc
+        """Count one user seen for the first time in the period."""
+        self._findings = _Bound(
+            counter("guard_screen_findings_total", "Screening findings.", "category", "direction", "action"), _increment
+        )
+        self._not_evaluated = _Bound(
+            counter("guard_screen_not_evaluated_total", "Checks that could not be made.", "reason"), _increment
+        )
+        self._export_checks = _Bound(
+            counter("guard_export_checks_total", "Export gate runs by verdict.", "verdict"), _increment
+        )
+        self.receipt: Callable[[], None] = counter("guard_receipts_total", "Receipts signed for finished choices.").inc
+        """Count one signed receipt."""
+        self._overhead = _Bound(
+            Histogram(
+                "guard_overhead_seconds", "Wall time Guard added.", ["phase"], registry=registry,
+                buckets=OVERHEAD_BUCKETS,
+            ),
+            _observe,
+        )  # fmt: skip
+        self.holdback: Add = _observe(
+            Histogram(
+                "guard_stream_holdback_seconds", "Time streamed text waited for its verdict.",
+                registry=registry, buckets=HOLDBACK_BUCKETS,
+            )
+        )  # fmt: skip
+        """Observe the seconds that a piece of streamed text waited for its verdict."""
+        # Of several processes the worst one shows.
+        self._reload_ok = Gauge(
+            "guard_policy_last_reload_successful", "1 if the last load of the policy succeeded.",
+            registry=registry, multiprocess_mode="livemin",
+        )  # fmt: skip
+        self._reload_time = Gauge(
+            "guard_policy_last_reload_success_timestamp_seconds", "When a policy was last loaded successfully.",
+            registry=registry, multiprocess_mode="livemin",
+        )  # fmt: skip
+        self.reloaded(ok=True)
+
+    def request(self, decision: str, reason: str, license: str) -> None:
+        """Count one finished request."""
+        self._requests[decision, reason, license](1)
+
+    def overhead(self, phase: str, seconds: float) -> None:
+        """Observe the wall time Guard added in ``phase``: ``request``, ``response`` or ``chunk``."""
+        self._overhead[(phase,)](seconds)
+
+    def identity(self, source: str) -> None:
+        """Count one identified request by the source that identified it."""
+        self._identities[(source,)](1)
+
+    def finding(self, category: str, direction: str, action: str) -> None:
+        """Count one finding."""
+        self._findings[category, direction, action](1)
+
+    def not_evaluated(self, reason: str) -> None:
+        """Count one check that could not be made."""
+        self._not_evaluated[(reason,)](1)
+
+    def export_check(self, verdict: str) -> None:
+        """Count one run of the export gate."""
+        self._export_checks[(verdict,)](1)
+
+    def reloaded(self, *, ok: bool, now: float | None = None) -> None:
+        """Note the outcome of a policy load at ``now`` (epoch seconds, default: the present)."""
+        self._reload_ok.set(1 if ok else 0)
+        if ok:
+            self._reload_time.set(time.time() if now is None else now)
+
+
+class LimitReading(NamedTuple):
+    """One user threshold of one license and the state the count puts it in."""
+
+    id: str
+    value: int
+    state: State
+
+
+class LicenseReading(NamedTuple):
+    """The count of one license in its current period."""
+
+    license: str
+    users: int
+    lower: int
+    upper: int | None
+    """None where nothing bounds the true number from above (unidentified users were let through)."""
+    exact: bool
+    limits: Sequence[LimitReading] = ()
+    declared: int | None = None
+    """Users that were declared for other services (attestations), if any."""
+
+
+class UsageReading(NamedTuple):
+    """What is read at scrape time, from memory."""
+
+    licenses: Sequence[LicenseReading]
+    spool_records: int
+    spool_oldest_seconds: float
+    ledger_up: bool
+    policy_hash: str
+    audit_chain_length: int | None = None
+    """None where no audit chain is kept."""
+
+
+class UsageCollector(Collector):
+    """Reads gauges at scrape time, so that none is ever older than its scrape and none is written on the hot path.
+
+    Every gateway on one ledger reports the same users: queries take ``max by (license)``, never ``sum``.
+    ``guard_license_threshold_state{license,limit,state}`` is 1 for the state that holds and 0 for the others.
+    A license without a known upper bound has no ``guard_license_mau_upper`` series.
+    """
+
+    def __init__(self, read: Callable[[], UsageReading]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the families without samples, so that registering reads nothing."""
+        return _families().values()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the families with what is true now; without samples, but for the build, if that cannot be read."""
+        families = _families()
+        families["guard_build_info"].add_metric([guard.__version__], 1)
+        try:
+            reading = self._read()
+        except Exception:
+            log.exception("usage could not be read for a scrape")
+            return families.values()
+        for row in reading.licenses:
+            _add_license(families, row)
+        families["guard_mau_spool_records"].add_metric([], reading.spool_records)
+        families["guard_mau_spool_oldest_seconds"].add_metric([], reading.spool_oldest_seconds)
+        families["guard_mau_ledger_up"].add_metric([], float(reading.ledger_up))
+        families["guard_policy_info"].add_metric([reading.policy_hash], 1)
+        if reading.audit_chain_length is not None:
+            families["guard_audit_chain_length"].add_metric([], reading.audit_chain_length)
+        return families.values()
+
+
+_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "guard_license_mau": ("Distinct users of the current period.", ("license", "kind")),
+    "guard_license_mau_lower": ("Lower bound of the users of the current period.", ("license",)),
+    "guard_license_mau_upper": ("Upper bound of the users of the current period.", ("license",)),
+    "guard_license_mau_limit": ("Users the license names.", ("license", "limit")),
+    "guard_license_mau_declared": ("Users declared for services Guard does not see.", ("license",)),
+    "guard_license_threshold_state": ("1 for the state the limit is in.", ("license", "limit", "state")),
+    "guard_mau_spool_records": ("Sightings that are not in the ledger yet.", ()),
+    "guard_mau_spool_oldest_seconds": ("Age of the oldest sighting that is not in the ledger yet.", ()),
+    "guard_mau_ledger_up": ("1 if the ledger answered last.", ()),
+    "guard_policy_info": ("The policy in force.", ("hash",)),
+    "guard_audit_chain_length": ("Entries in this instance's audit chain.", ()),
+    "guard_build_info": ("The version that runs.", ("version",)),
+}
+
+
+def _families() -> dict[str, GaugeMetricFamily]:
+    return {name: GaugeMetricFamily(name, text, labels=labels) for name, (text, labels) in _GAUGES.items()}
+
+
+def _add_license(families: dict[str, GaugeMetricFamily], row: LicenseReading) -> None:
+    families["guard_license_mau"].add_metric([row.license, "exact" if row.exact else "estimate"], row.users)
+    families["guard_license_mau_lower"].add_metric([row.license], row.lower)
+    if row.upper is not None:
+        families["guard_license_mau_upper"].add_metric([row.license], row.upper)
+    if row.declared is not None:
+        families["guard_license_mau_declared"].add_metric([row.license], row.declared)
+    for limit in row.limits:
+        families["guard_license_mau_limit"].add_metric([row.license, limit.id], limit.value)
+        for state in State:
+            families["guard_license_threshold_state"].add_metric(
+                [row.license, limit.id, state.value], float(limit.state is state)
+            )
+
+
+class _View:
+    """What a scrape shows of a registry: no ``_created`` series, and the sum over processes where there are several."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the families."""
+        if values.ValueClass is values.MutexValue:
+            for family in self._registry.collect():
+                family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+                yield family
+            return
+        for family in MultiProcessCollector(None).collect():  # type: ignore[no-untyped-call]
+            if family.name.startswith("guard_"):  # the host's own metrics are in the same files
+                yield family
+        for family in self._registry.collect():
+            if family.name in _GAUGES:
+                yield family
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """Return what ``/metrics`` answers, in Prometheus' text format 0.0.4.
+
+    With several processes on ``PROMETHEUS_MULTIPROC_DIR`` counters and histograms are Guard's over all of them, and the
+    gauges of ``UsageCollector`` are this process's view of the shared ledger.
+    """
+    return generate_latest(_View(registry))

@@ -1,0 +1,171 @@
+"""The admin port: metrics, health, reload, the API and the console. No answer holds user text."""
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from guard.console.page import STYLE, render
+from guard.exchange.snapshot import Snapshot
+from guard.observability.metrics import exposition
+from guard.transports.access import Access, AdminExposedError, read_token
+from guard.transports.listener import Address
+
+__all__ = ["AdminExposedError", "AdminRuntime", "build_admin", "read_token"]
+
+log = logging.getLogger("guard.admin")
+
+MAX_UPLOAD = 64 * 1024 * 1024
+"""Bytes of a data set that the port checks; larger ones are for ``guard export check``."""
+MAX_DECISIONS = 1000
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class AdminRuntime(Protocol):
+    """What the admin port shows and does. Everything but ``reload`` and ``export_check`` answers from memory."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The policy in force."""
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where the metrics are."""
+
+    def usage(self) -> list[dict[str, Any]]:
+        """Return by license: license, period, users, lower, upper, exact, reasons, limits.
+
+        ``limits`` is a list of id, value, state, standing, clause.
+        """
+
+    def policy(self) -> dict[str, Any]:
+        """Return what the policy in force is and how the last reload went."""
+
+    def decisions(self, limit: int) -> list[dict[str, Any]]:
+        """Return the last decisions other than plain allows, newest first."""
+
+    def obligations(self) -> list[dict[str, Any]]:
+        """Return what is owed: kind, text, trigger, license, clause, status."""
+
+    async def reload(self) -> dict[str, Any]:
+        """Load the policy anew and return ok, hash, problems."""
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether requests can be served, and what each part says."""
+
+    def export_check(self, data: bytes, target: str) -> dict[str, Any]:
+        """Return the export gate's verdict on JSON lines; takes its time and runs in a thread.
+
+        Raises ValueError for data or a target it cannot read.
+        """
+
+
+def build_admin(runtime: AdminRuntime, *, token: str | None, listen: str = "127.0.0.1:9090") -> Access:
+    """Return the admin port's ASGI app, to be served on ``listen``.
+
+    Without a ``token`` it answers loopback only. Raises AdminExposedError for any other address without one.
+    """
+    admin = _Admin(runtime)
+    routes = [
+        Route("/metrics", admin.metrics),
+        Route("/healthz", admin.healthz),
+        Route("/readyz", admin.readyz),
+        Route("/-/reload", admin.reload, methods=["POST"]),
+        Route("/api/v1/usage", admin.usage),
+        Route("/api/v1/policy", admin.policy),
+        Route("/api/v1/decisions", admin.decisions),
+        Route("/api/v1/obligations", admin.obligations),
+        Route("/api/v1/export/check", admin.export_check, methods=["POST"]),
+        Route("/", admin.console),
+        Route("/console.css", admin.style),
+    ]
+    app = Starlette(routes=routes, exception_handlers={Exception: _failed})
+    return Access(app, listen=Address.parse(listen), token=token)
+
+
+class _Admin:
+    def __init__(self, runtime: AdminRuntime) -> None:
+        self._runtime = runtime
+        self._exporting = asyncio.Lock()
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(exposition(self._runtime.registry), media_type=METRICS_TYPE)
+
+    async def healthz(self, _: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    async def readyz(self, request: Request) -> Response:
+        ready, parts = self._runtime.ready()
+        body: dict[str, Any] = {"ready": ready}
+        if request.scope["guard.trusted"]:
+            body["parts"] = parts
+        return JSONResponse(body, 200 if ready else 503)
+
+    async def reload(self, _: Request) -> Response:
+        result = await self._runtime.reload()
+        return JSONResponse(result, 200 if result.get("ok") else 422)
+
+    async def usage(self, _: Request) -> Response:
+        return JSONResponse({"usage": self._runtime.usage()})
+
+    async def policy(self, _: Request) -> Response:
+        return JSONResponse(self._runtime.policy())
+
+    async def decisions(self, request: Request) -> Response:
+        text = request.query_params.get("limit", "50")
+        if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_DECISIONS):
+            return _error(400, "bad_request", f"limit: allowed: 1 to {MAX_DECISIONS}")
+        return JSONResponse({"decisions": self._runtime.decisions(int(text))})
+
+    async def obligations(self, _: Request) -> Response:
+        return JSONResponse({"obligations": self._runtime.obligations()})
+
+    async def export_check(self, request: Request) -> Response:
+        target = request.query_params.get("target", "")
+        if not target:
+            return _error(400, "bad_request", "target: missing; allowed: the name of the model to be trained")
+        if self._exporting.locked():
+            return _error(503, "busy", "another data set is being checked")
+        async with self._exporting:
+            parts, size = [], 0
+            async for part in request.stream():
+                size += len(part)
+                if size > MAX_UPLOAD:
+                    return _error(413, "too_large", f"allowed: {MAX_UPLOAD} bytes; use `guard export check` for more")
+                parts.append(part)
+            try:
+                return JSONResponse(await asyncio.to_thread(self._runtime.export_check, b"".join(parts), target))
+            except ValueError:
+                log.info("export check: unreadable data or target", exc_info=True)
+                return _error(400, "bad_request", "the body or the target cannot be read; allowed: JSON lines")
+
+    async def console(self, _: Request) -> Response:
+        runtime = self._runtime
+        ready, parts = runtime.ready()
+        page = render(
+            runtime.snapshot,
+            usage=runtime.usage(),
+            obligations=runtime.obligations(),
+            decisions=runtime.decisions(25),
+            ready=ready,
+            parts=parts,
+        )
+        return Response(page, media_type="text/html; charset=utf-8")
+
+    async def style(self, _: Request) -> Response:
+        return Response(STYLE, media_type="text/css; charset=utf-8")
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    if not isinstance(error, ClientDisconnect):
+        log.error("admin request failed", exc_info=error)
+    return _error(500, "internal", "see the log")

@@ -1,0 +1,229 @@
+"""The answer on its way out: nothing leaves before the user is counted and the text is cleared.
+
+What the server behind sends is one of these:
+
+1. 2xx, event stream, and a stream was asked for: bytes go through the dialect's AnswerStream, piece by piece;
+2. 2xx, JSON: the whole answer is read, screened, re-serialized;
+3. 4xx: the server's own error, passed on with our reference;
+4. 429, 503, 504 and other 5xx: our error in the surface's shape, without the server's exception text;
+5. anything else: the server speaks another protocol than ours: 502.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+import msgspec
+
+from guard.exchange.count import count
+from guard.exchange.exchange import Exchange
+from guard.exchange.record import Ending, ServedChoice, record
+from guard.exchange.refusal import Code, Refusal
+from guard.exchange.screen_output import OutputScreen
+from guard.transports.failure import UpstreamError
+from guard.transports.incoming import Incoming
+from guard.transports.reply import send_refusal, send_whole
+from guard.transports.runtime import Runtime
+from guard.wire.body import encode
+from guard.wire.dialect import AnswerStream, GarbledAnswer
+from guard.wire.surfaces import Surface
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+log = logging.getLogger("guard")
+
+DROPPED = frozenset(
+    {b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"content-encoding", b"x-guard-reference"}
+)
+"""Response headers that Guard writes itself or that belong to one hop only."""
+
+UNUSABLE = "The model server did not give a usable answer."
+"""All a client is told when the server behind fails."""
+
+LARGEST_ERROR = 256 * 1024
+"""Bytes of an error body of the server behind that are worth passing on."""
+
+
+class GuardedAnswer:
+    """The ``send`` of the server behind, for one exchange."""
+
+    def __init__(self, surface: Surface, exchange: Exchange, send: Send, incoming: Incoming, runtime: Runtime) -> None:
+        self._surface = surface
+        self._exchange = exchange
+        self._out = send
+        self._incoming = incoming
+        self._runtime = runtime
+        self._limit = exchange.snapshot.surface.max_answer
+        self._screen = OutputScreen(exchange)
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._stream: AnswerStream | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._begun = False
+        self._done = False
+        self._held_since = 0.0
+        self._served: Sequence[ServedChoice] = ()
+        self._ending = Ending.SERVED
+
+    async def run(self, app: Callable[..., Awaitable[None]], scope: Scope) -> None:
+        """Let ``app`` answer through this object, and end the answer correctly whatever becomes of it."""
+        try:
+            await app(scope, self._incoming, self._send)
+            if not self._done:
+                await self._break_off(502, "the server behind ended without an answer")
+        except UpstreamError as error:
+            await self._break_off(error.status, str(error))
+        except asyncio.CancelledError:
+            self._ending = Ending.CLIENT
+            raise
+        except Exception as error:
+            log.exception("the server behind failed, reference %s", self._exchange.head.reference)
+            await self._break_off(502, type(error).__name__)
+        finally:
+            if self._incoming.gone and not self._done:
+                self._ending = Ending.CLIENT
+            self._close()
+
+    def _close(self) -> None:
+        self._screen.close()
+        exchange = self._exchange
+        if self._stream is not None:
+            self._served = [ServedChoice(*choice) for choice in self._stream.answered()]
+        if exchange.refused is not None and self._ending is Ending.SERVED:
+            self._ending = Ending.CUT if exchange.answered else Ending.REFUSED
+        record(exchange, self._ending, self._served)
+
+    async def _send(self, message: Message) -> None:
+        if self._done:
+            return
+        if message["type"] == "http.response.start":
+            await self._start(message)
+        elif message["type"] == "http.response.body":
+            await self._body(message.get("body", b""), bool(message.get("more_body", False)))
+
+    async def _start(self, message: Message) -> None:
+        self._status = message["status"]
+        self._headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+        kind = next((value for name, value in self._headers if name == b"content-type"), b"")
+        if 200 <= self._status < 300:
+            if kind.startswith(b"text/event-stream"):
+                if not self._exchange.inquiry.stream:
+                    await self._break_off(502, "an event stream that nobody asked for")
+                    return
+                self._stream = self._surface.open_stream(self._exchange.inquiry, self._screen)
+            elif not kind.startswith(b"application/json"):
+                await self._break_off(502, "an answer that is neither JSON nor an event stream")
+        elif self._status < 400:
+            await self._break_off(502, f"status {self._status}")
+
+    async def _body(self, data: bytes, more: bool) -> None:
+        if self._stream is not None:
+            await self._stream_on(self._stream, data, more)
+            return
+        self._size += len(data)
+        if self._size > (self._limit if self._status < 300 else LARGEST_ERROR):
+            await self._break_off(502, f"an answer of more than {self._size} bytes")
+            return
+        self._parts.append(data)
+        if more:
+            return
+        if self._status < 300:
+            await self._whole(b"".join(self._parts))
+        else:
+            await self._error(b"".join(self._parts))
+
+    async def _stream_on(self, stream: AnswerStream, data: bytes, more: bool) -> None:
+        try:
+            out = stream.feed(data) if data else b""
+            if not more and not stream.closed:
+                out += stream.finish()
+        except GarbledAnswer as error:
+            await self._break_off(502, str(error))
+            return
+        ended = stream.closed or not more
+        if not out and not ended:
+            self._held_since = self._held_since or time.perf_counter()
+            return
+        if self._held_since:
+            self._runtime.metrics.holdback(time.perf_counter() - self._held_since)
+            self._held_since = 0.0
+        if not await self._begin():
+            return
+        await self._out({"type": "http.response.body", "body": out, "more_body": not ended})
+        if ended:
+            self._done = True
+            if more:
+                self._incoming.cut()
+
+    async def _whole(self, raw: bytes) -> None:
+        surface, inquiry = self._surface, self._exchange.inquiry
+        try:
+            answer = msgspec.json.decode(raw)
+            if not isinstance(answer, dict):
+                raise GarbledAnswer("an answer that is not a JSON object")
+            answer = surface.screen_answer(inquiry, answer, self._screen)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            await self._break_off(502, f"an answer that is not JSON: {type(error).__name__}")
+            return
+        except GarbledAnswer as error:
+            await self._break_off(502, str(error))
+            return
+        self._served = [ServedChoice(*choice) for choice in surface.answered(answer)]
+        body = encode(answer)
+        if await self._begin((b"content-length", str(len(body)).encode())):
+            await self._out({"type": "http.response.body", "body": body, "more_body": False})
+            self._done = True
+
+    async def _begin(self, *extra: tuple[bytes, bytes]) -> bool:
+        """Count the user, then send the head of a 2xx; False if a refusal went out because nobody could be counted."""
+        if self._begun:
+            return True
+        refusal = count(self._exchange)
+        if refusal is not None:
+            await self._refuse(refusal)
+            return False
+        headers = [pair for pair in self._headers if pair[0] not in DROPPED]
+        headers.append((b"x-guard-reference", self._exchange.head.reference.encode()))
+        headers.extend(extra)
+        self._begun = True
+        await self._out({"type": "http.response.start", "status": self._status, "headers": headers})
+        return True
+
+    async def _error(self, raw: bytes) -> None:
+        self._ending = Ending.UPSTREAM
+        if self._status >= 500 or self._status == 429:
+            status = self._status if self._status in {429, 503, 504} else 502
+            await self._refuse(self._unavailable(status))
+            return
+        self._begun = self._done = True
+        headers = [pair for pair in self._headers if pair[0] not in DROPPED]
+        headers.append((b"x-guard-reference", self._exchange.head.reference.encode()))
+        headers.append((b"content-length", str(len(raw)).encode()))
+        await send_whole(self._out, self._status, headers, raw)
+
+    async def _break_off(self, status: int, why: str) -> None:
+        """End the answer because the server behind failed: an error before the first byte, an error event after it."""
+        if self._done:
+            return
+        self._ending = Ending.UPSTREAM
+        log.warning("upstream: %s, reference %s", why, self._exchange.head.reference)
+        if self._begun and self._stream is not None:
+            out = self._stream.abort()
+            await self._out({"type": "http.response.body", "body": out, "more_body": False})
+            self._done = True
+        elif not self._begun:
+            await self._refuse(self._unavailable(status))
+        self._incoming.cut()
+
+    def _unavailable(self, status: int) -> Refusal:
+        return Refusal(status, Code.UPSTREAM_UNAVAILABLE, UNUSABLE, reference=self._exchange.head.reference)
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        self._begun = self._done = True
+        await send_refusal(self._out, refusal, self._surface.refusal)
+        self._incoming.cut()

@@ -1,0 +1,200 @@
+"""GuardMiddleware: the one wrapper both deployments use, around the sidecar's proxy and inside vLLM.
+
+Pure ASGI. The order of an exchange is in ``guard.exchange.order``; this file only moves messages:
+
+1. lifespan passes through; a failed start stops the server (``lifespan.startup.failed``), it is never swallowed;
+2. WebSocket and unknown scopes are refused;
+3. a path without a parser of ours is refused by name (invariant 5);
+4. the body is read within its limit, decoded strictly, typed, decided, re-serialized and forwarded (invariant 4);
+5. the answer goes through ``GuardedAnswer``, which lets nothing out before it is counted and cleared.
+"""
+
+import logging
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from guard.exchange.count import settle
+from guard.exchange.exchange import Exchange
+from guard.exchange.head import Head
+from guard.exchange.identify import peer_trusted
+from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
+from guard.exchange.record import Ending, record
+from guard.exchange.refusal import Code, Refusal
+from guard.screening.segments import Segment, Source
+from guard.transports.answer import GuardedAnswer
+from guard.transports.incoming import BodyTooLarge, ClientGone, Incoming, read_body
+from guard.transports.inner import ask
+from guard.transports.passthrough import pass_through
+from guard.transports.reply import send_refusal
+from guard.transports.runtime import Runtime
+from guard.wire import refusals, surfaces
+from guard.wire.body import decode
+from guard.wire.dialect import Malformed
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger("guard")
+
+NEVER_FORWARDED = frozenset(
+    {b"content-length", b"content-type", b"transfer-encoding", b"accept-encoding", b"expect", b"x-guard-purpose"}
+)
+"""Request headers that Guard writes itself or that are addressed to it."""
+
+
+_random = random.Random(os.urandom(32))  # noqa: S311 - an id to find an entry by, no secret
+os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
+
+
+def new_reference() -> str:
+    """Return a fresh reference id: 80 random bits, hexadecimal. A system call for each would cost more."""
+    return f"{_random.getrandbits(80):020x}"
+
+
+class GuardMiddleware:
+    """An ASGI app that decides every request before ``app`` sees it and every answer before the client does."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app = app
+        self.runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif kind == "websocket":
+            # Closing before accepting is HTTP 403 on the wire; nothing of it reaches the server behind.
+            await send({"type": "websocket.close", "code": 1008, "reason": "not served here"})
+        else:
+            raise RuntimeError(f"scope type {kind!r} is refused; allowed: http, lifespan")
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def guarded_receive() -> Message:
+            nonlocal started
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.runtime.start()
+                started = True
+            return message
+
+        async def guarded_send(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown") or message["type"] == "lifespan.startup.failed":
+                await self.runtime.stop()
+            await send(message)
+
+        try:
+            await self.app(scope, guarded_receive, guarded_send)
+        except Exception as error:
+            if started:
+                await self.runtime.stop()
+            else:
+                # uvicorn takes an exception here for "no lifespan support" and serves on, unguarded.
+                log.critical("guard cannot start: %s", error)
+                await send({"type": "lifespan.startup.failed", "message": f"guard cannot start: {error}"})
+                return
+            raise
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        client = scope.get("client")
+        head = Head(
+            scope["method"],
+            scope["path"],
+            tuple(scope["headers"]),
+            client[0] if client else "",
+            new_reference(),
+            started,
+        )
+        match = surfaces.match(head.method, head.path)
+        if isinstance(match, surfaces.Refused):
+            await self._turn_away(head, send, match.denial, match.allow)
+        elif match.optional is not None and match.optional not in self.runtime.snapshot.surface.enabled:
+            await self._turn_away(head, send, match.closed())
+        elif isinstance(match, surfaces.Passthrough):
+            await pass_through(self.app, match, head, scope, receive, send, self.runtime)
+        else:
+            await self._serve(match, head, scope, receive, send)
+
+    async def _turn_away(self, head: Head, send: Send, refusal: Refusal, allow: str = "") -> None:
+        refusal = refusal.referenced(head.reference)
+        self.runtime.turned_away(refusal)
+        await send_refusal(send, refusal, surfaces.error_shape(head.path), allow)
+
+    async def _serve(self, surface: surfaces.Surface, head: Head, scope: Scope, receive: Receive, send: Send) -> None:
+        snapshot = self.runtime.snapshot
+        limits = snapshot.surface
+        try:
+            raw = await read_body(head, receive, limits.max_body)
+            document = decode(raw, head.header(b"content-type"), max_depth=limits.max_depth)
+            inquiry = surface.parse(document)
+        except ClientGone:
+            return
+        except (Malformed, BodyTooLarge, RecursionError) as error:
+            refusal = _unreadable(error).referenced(head.reference)
+            self.runtime.turned_away(refusal)
+            await send_refusal(send, refusal, surface.refusal)
+            return
+        exchange = Exchange(snapshot, self.runtime.services, head, inquiry)
+        try:
+            refusal_or_none = walk(exchange, BEFORE_TEXT)
+            if refusal_or_none is None and inquiry.token_prompts:
+                refusal_or_none = await self._detokenize(exchange, scope)
+            if refusal_or_none is None:
+                refusal_or_none = walk(exchange, BEFORE_FORWARD)
+            if refusal_or_none is not None:
+                await send_refusal(send, refusal_or_none, surface.refusal)
+                record(exchange, Ending.REFUSED)
+                return
+            body = surface.encode(inquiry.document)
+            incoming = Incoming(body, receive)
+            answer = GuardedAnswer(surface, exchange, send, incoming, self.runtime)
+            self.runtime.metrics.overhead("request", time.perf_counter() - head.started)
+            await answer.run(self.app, self._forwarded(scope, exchange, body))
+        finally:
+            settle(exchange)
+
+    def _forwarded(self, scope: Scope, exchange: Exchange, body: bytes) -> Scope:
+        """Return the scope for the server behind: our body's headers, no identity headers from untrusted peers."""
+        policy, head = exchange.snapshot.identity, exchange.head
+        hidden = NEVER_FORWARDED
+        if not peer_trusted(head.peer, policy.trusted_from):
+            hidden = hidden | {name.encode() for name in policy.trusted_headers}
+        headers = [(name, value) for name, value in head.headers if name not in hidden]
+        headers.append((b"content-type", b"application/json"))
+        headers.append((b"content-length", str(len(body)).encode()))
+        return {**scope, "headers": headers, "query_string": b""}
+
+    async def _detokenize(self, exchange: Exchange, scope: Scope) -> Refusal | None:
+        """Add the text of prompts given as token ids to the segments, or refuse: ids bypass every text rule."""
+        for index, tokens in enumerate(exchange.inquiry.token_prompts):
+            query: dict[str, Any] = {"tokens": tokens}
+            if exchange.inquiry.model is not None:
+                query["model"] = exchange.inquiry.model
+            status, answer = await ask(self.app, scope, "/detokenize", query)
+            text = answer.get("prompt") if isinstance(answer, dict) else None
+            if status != 200 or not isinstance(text, str):
+                # Not a matter of license: in shadow mode too Guard forwards only what it can read.
+                return exchange.refuse(
+                    Refusal(400, Code.MALFORMED, "A prompt of token ids could not be read; allowed: text prompts.")
+                )
+            exchange.inquiry.segments.append(Segment(Source.USER, text, f"prompt[{index}]"))
+        return None
+
+
+def _unreadable(error: Exception) -> Refusal:
+    if isinstance(error, Malformed):
+        return refusals.refusal_from(error)
+    if isinstance(error, BodyTooLarge):
+        return Refusal(413, Code.MALFORMED, str(error))
+    return Refusal(400, Code.MALFORMED, "The body is nested too deeply.")

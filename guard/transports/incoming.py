@@ -1,0 +1,90 @@
+"""The request body: read within its limit, and the re-serialized one given to the server behind."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from guard.exchange.head import Head
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+
+class BodyTooLarge(Exception):
+    """The body is larger than ``surface.max_body`` bytes."""
+
+
+class ClientGone(Exception):
+    """The client disconnected before its request was complete."""
+
+
+async def read_body(head: Head, receive: Receive, limit: int) -> bytes:
+    """Return the whole request body. Raises BodyTooLarge before reading more than ``limit`` bytes, and ClientGone."""
+    declared = head.header(b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise BodyTooLarge(f"The body has {int(declared)} bytes; allowed: {limit}.")
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > limit:
+            raise BodyTooLarge(f"The body has {len(body)} bytes; allowed: {limit}.")
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise BodyTooLarge(f"The body has more than {limit} bytes; allowed: {limit}.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+class Incoming:
+    """The ``receive`` of the server behind: one request message, then silence until the client leaves or we cut.
+
+    Answering ``http.disconnect`` early would make vLLM abort; never answering it would let it generate for nobody.
+    """
+
+    __slots__ = ("_body", "_cut", "_receive", "gone")
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+        self._cut: asyncio.Future[None] | None = None
+        self.gone = False
+        """True once the client has disconnected."""
+
+    def cut(self) -> None:
+        """Tell the server behind that nobody listens any more."""
+        cut = self._cutting()
+        if not cut.done():
+            cut.set_result(None)
+
+    async def __call__(self) -> Message:
+        """Return the next ASGI message for the server behind."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        cut = self._cutting()
+        if self.gone or cut.done():
+            return {"type": "http.disconnect"}
+        listener = asyncio.ensure_future(self._receive())
+        try:
+            await asyncio.wait((listener, cut), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not listener.done():
+                listener.cancel()
+        if listener.done() and not listener.cancelled():
+            listener.result()
+            self.gone = not cut.done()
+        return {"type": "http.disconnect"}
+
+    def _cutting(self) -> "asyncio.Future[None]":
+        if self._cut is None:
+            self._cut = asyncio.get_running_loop().create_future()
+        return self._cut

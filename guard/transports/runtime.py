@@ -1,0 +1,227 @@
+"""One process's Guard: the active policy, the stores behind it, and what the admin port asks of it.
+
+Both deployments hold one Runtime per process. ``start`` raises on anything that would let an unguarded or uncounted
+request through; the transport turns that into a server that does not start.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from guard.evidence.chain import Journal, JournalError
+from guard.exchange.refusal import Refusal
+from guard.exchange.services import Services
+from guard.exchange.snapshot import Snapshot
+from guard.observability.metrics import Metrics, UsageCollector, UsageReading
+from guard.policy.config import Config
+from guard.policy.watch import ActivePolicy
+from guard.transports import readings
+from guard.transports.stores import Stores
+from guard.usage.counter import UsageCounter
+
+log = logging.getLogger("guard")
+
+WATCH_SECONDS = 2.0
+"""How often the policy's files are compared with what is active."""
+
+RECENT_DECISIONS = 200
+"""Decisions that are kept in memory for the admin port; all of them are in the audit chain."""
+
+
+class Decisions:
+    """The audit log as the exchange sees it: every entry is chained, the last decisions stay at hand."""
+
+    def __init__(self, journal: Journal | None, metrics: Metrics) -> None:
+        self._journal = journal
+        self._metrics = metrics
+        self.recent: deque[dict[str, Any]] = deque(maxlen=RECENT_DECISIONS)
+
+    def append(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Chain one entry; never raises: an answer that has left cannot be taken back because a disk is full."""
+        if kind == "decision":
+            self.recent.append({"time": time.time(), **facts})
+        if self._journal is None:
+            return
+        try:
+            self._journal.append(kind, facts)
+        except JournalError as error:
+            self._metrics.not_evaluated("audit")
+            log.error("the audit chain does not take entries: %s", error)  # noqa: TRY400 - the trace says nothing more
+
+
+class Runtime:
+    """Guard in one process. ``path`` is guard.yaml (None: defaults and ``overrides`` by dotted name alone).
+
+    Raises PolicyError for a policy that cannot be used.
+    """
+
+    services: Services
+
+    def __init__(
+        self,
+        path: Path | None,
+        overrides: Mapping[str, object] | None = None,
+        *,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        self.active = ActivePolicy(path, overrides)
+        self.registry = registry
+        self.metrics = Metrics(registry)
+        self._collector = UsageCollector(self._reading)
+        self._stores: Stores | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The policy that requests begin with from now on."""
+        return self.active.snapshot
+
+    @property
+    def config(self) -> Config:
+        """The configuration the process started with; a reload changes the policy, not the process."""
+        return self.active.config
+
+    @property
+    def stores(self) -> Stores:
+        """The open stores. Raises RuntimeError before ``start``: without them nothing may be served."""
+        if self._stores is None:
+            raise RuntimeError("guard has not been started")
+        return self._stores
+
+    @property
+    def counter(self) -> UsageCounter:
+        """The usage counter of the open stores."""
+        return self.stores.counter
+
+    async def start(self) -> None:
+        """Open every store and begin to watch the policy. Raises when Guard could not do its work; idempotent."""
+        if self._stores is not None:
+            return
+        stores = self._stores = await asyncio.to_thread(Stores, self.config)
+        self.log = Decisions(stores.journal, self.metrics)
+        self.services = Services(
+            stores.counter, stores.pseudonyms, self.metrics, self.log, stores.recorder, time.time, _failed
+        )
+        self.registry.register(self._collector)
+        self.log.append("start", {"policy": self.snapshot.hash, "mode": self.snapshot.mode.value})
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        log.info("guard is active: policy %s, mode %s", self.snapshot.hash[:12], self.snapshot.mode.value)
+        for warning in self.snapshot.warnings:
+            log.warning("policy: %s", warning)
+
+    async def stop(self) -> None:
+        """Flush and close every store; idempotent."""
+        if self._stores is None:
+            return
+        stores, self._stores = self._stores, None
+        if self._watcher is not None:
+            self._watcher.cancel()
+        self.log.append("stop", {"policy": self.snapshot.hash})
+        self.registry.unregister(self._collector)
+        await asyncio.to_thread(stores.close)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                if await asyncio.to_thread(self.active.changed):
+                    await self.reload()
+            except Exception:
+                # The watch outlives whatever it met: a policy that is not reloaded is better seen than unwatched.
+                log.exception("the policy could not be watched")
+
+    async def reload(self) -> dict[str, Any]:
+        """Load the policy anew; a bad one changes nothing and says why (invariant 7)."""
+        result = await asyncio.to_thread(self.active.reload)
+        problems = [str(problem) for problem in result.problems]
+        facts = {"ok": result.ok, "hash": result.hash, "problems": problems, "restart": list(result.restart)}
+        self.metrics.reloaded(ok=result.ok)
+        self.log.append("reload", facts)
+        if result.ok:
+            log.info("policy loaded: %s", result.hash[:12])
+        else:
+            log.error("policy not loaded, the last good one stays:\n%s", "\n".join(problems))
+        if result.restart:
+            log.warning("these settings wait for a restart: %s", ", ".join(result.restart))
+        return facts
+
+    def turned_away(self, refusal: Refusal) -> None:
+        """Report a request that was refused before it could become an exchange."""
+        self.metrics.request("deny", refusal.code.value, "none")
+        refused = refusal.facts()
+        reference = refused.pop("reference")
+        self.log.append(
+            "decision",
+            {
+                "reference": reference,
+                "verdict": "deny",
+                "ending": "refused",
+                "refused": {"code": refusal.code.value, **refused},
+            },
+        )
+
+    def usage(self) -> list[dict[str, Any]]:
+        """Return the count of every license with its bounds and limits."""
+        return readings.usage_facts(self.snapshot, self.counter, self.stores.period, time.time())
+
+    def policy(self) -> dict[str, Any]:
+        """Return what the policy in force is and how the last loads went."""
+        return readings.policy_facts(self.snapshot, self.active.history)
+
+    def decisions(self, limit: int) -> list[dict[str, Any]]:
+        """Return the last decisions that were not a plain allow, newest first."""
+        return list(self.log.recent)[::-1][:limit]
+
+    def obligations(self) -> list[dict[str, Any]]:
+        """Return everything owed for serving the configured models."""
+        return readings.obligation_facts(self.snapshot)
+
+    def export_check(self, data: bytes, target: str) -> dict[str, Any]:
+        """Return the export gate's statement on JSON lines. Raises ValueError for data it cannot read."""
+        from guard.transports.export import check_lines  # noqa: PLC0415 - rarely needed, and not by a request
+
+        statement = check_lines(data, target, Path(self.config.state_dir), self.snapshot.packs)
+        self.metrics.export_check(str(statement["verdict"]))
+        self.log.append("export_check", {"target": target, "verdict": statement["verdict"]})
+        return statement
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether requests can be served, and what each part says.
+
+        A ledger that is down is survived by the spool; a spool that cannot be written is not.
+        """
+        stores = self._stores
+        if stores is None:
+            return False, {"started": False}
+        spool = stores.counter.spool_error
+        facts = {
+            "started": True,
+            "policy": self.snapshot.hash[:12],
+            "spool": "ok" if spool is None else str(spool),
+            "spool_records": stores.counter.spool_records,
+            "ledger": "ok" if stores.counter.ledger_up else "down",
+            "audit": "off" if stores.journal is None else stores.journal.error or "ok",
+            "provenance": "off" if stores.recorder is None else stores.recorder.error or "ok",
+        }
+        return spool is None, facts
+
+    def _reading(self) -> UsageReading:
+        counter, journal = self.counter, self.stores.journal
+        return UsageReading(
+            readings.readings(self.snapshot, counter, time.time()),
+            counter.spool_records,
+            counter.spool_oldest_seconds,
+            counter.ledger_up,
+            self.snapshot.hash,
+            None if journal is None else journal.length,
+        )
+
+
+def _failed(what: str, error: BaseException) -> None:
+    log.error("%s could not be evaluated: %s: %s", what, type(error).__name__, error)

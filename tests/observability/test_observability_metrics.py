@@ -1,0 +1,206 @@
+"""The metrics: the contract's names, bounded labels, equal to what the library itself would count."""
+
+import subprocess
+import sys
+import textwrap
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+
+from guard.observability.metrics import (
+    MAX_SERIES,
+    OVERHEAD_BUCKETS,
+    LicenseReading,
+    LimitReading,
+    Metrics,
+    UsageCollector,
+    UsageReading,
+    exposition,
+)
+from guard.usage.thresholds import State
+
+CONTRACT = {
+    "guard_requests_total": ("decision", "reason", "license"),
+    "guard_overhead_seconds": ("phase",),
+    "guard_license_mau": ("license", "kind"),
+    "guard_license_mau_lower": ("license",),
+    "guard_license_mau_upper": ("license",),
+    "guard_license_mau_limit": ("license", "limit"),
+    "guard_license_mau_declared": ("license",),
+    "guard_license_threshold_state": ("license", "limit", "state"),
+    "guard_mau_first_sightings_total": (),
+    "guard_mau_spool_records": (),
+    "guard_mau_spool_oldest_seconds": (),
+    "guard_mau_ledger_up": (),
+    "guard_identity_total": ("source",),
+    "guard_requests_unidentified_total": (),
+    "guard_screen_findings_total": ("category", "direction", "action"),
+    "guard_screen_not_evaluated_total": ("reason",),
+    "guard_stream_holdback_seconds": (),
+    "guard_export_checks_total": ("verdict",),
+    "guard_receipts_total": (),
+    "guard_policy_info": ("hash",),
+    "guard_policy_last_reload_successful": (),
+    "guard_policy_last_reload_success_timestamp_seconds": (),
+    "guard_audit_chain_length": (),
+    "guard_build_info": ("version",),
+}
+
+READING = UsageReading(
+    licenses=(
+        LicenseReading(
+            "llama-3.1", 120, 120, 130, True, (LimitReading("mau", 700_000_000, State.OK),), declared=1000
+        ),
+        LicenseReading("qwen", 99, 90, None, False, (LimitReading("mau", 100, State.APPROACHING),)),
+    ),
+    spool_records=3,
+    spool_oldest_seconds=1.5,
+    ledger_up=True,
+    policy_hash="abc",
+    audit_chain_length=7,
+)  # fmt: skip
+
+
+def use_everything(metrics):
+    metrics.request("deny", "aup", "llama-3.1")
+    metrics.overhead("request", 5e-5)
+    metrics.identity("jwt")
+    metrics.unidentified()
+    metrics.first_sighting()
+    metrics.finding("S1", "prompt", "block")
+    metrics.not_evaluated("timeout")
+    metrics.holdback(0.02)
+    metrics.export_check("deny")
+    metrics.receipt()
+
+
+def scrape(registry):
+    """Return samples by (name, labels)."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(exposition(registry).decode())
+        for sample in family.samples
+    }
+
+
+def full_registry(read=lambda: READING):
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    registry.register(UsageCollector(read))
+    return registry, metrics
+
+
+def test_every_metric_of_the_contract_is_there_under_its_name_and_labels():
+    registry, metrics = full_registry()
+    use_everything(metrics)
+    seen = {}
+    for name, labels in scrape(registry):
+        base = next((name.removesuffix(end) for end in ("_bucket", "_count", "_sum") if name.endswith(end)), name)
+        seen.setdefault(base, set()).update(label for label, _ in labels if label != "le")
+    assert {name: set(labels) for name, labels in CONTRACT.items()} == seen
+    assert not any(name.endswith("_created") for name in seen)
+
+
+def test_usage_is_read_at_scrape_time():
+    registry, _ = full_registry()
+    samples = scrape(registry)
+    llama, qwen = (("license", "llama-3.1"),), (("license", "qwen"),)
+    assert samples["guard_license_mau", (("kind", "exact"), *llama)] == 120
+    assert samples["guard_license_mau", (("kind", "estimate"), *qwen)] == 99
+    assert samples["guard_license_mau_upper", llama] == 130
+    assert ("guard_license_mau_upper", qwen) not in samples  # no bound is known: no number is shown
+    assert samples["guard_license_mau_declared", llama] == 1000
+    assert samples["guard_license_mau_limit", (*llama, ("limit", "mau"))] == 700_000_000
+    states = {
+        dict(labels)["state"]: value
+        for (name, labels), value in samples.items()
+        if name == "guard_license_threshold_state" and ("license", "qwen") in labels
+    }
+    assert states == {"ok": 0, "approaching": 1, "over": 0}
+    assert samples["guard_mau_spool_records", ()] == 3
+    assert samples["guard_policy_info", (("hash", "abc"),)] == 1
+
+
+def test_a_reading_that_fails_spoils_no_scrape(caplog):
+    def fail():
+        raise OSError("ledger")
+
+    registry, metrics = full_registry(fail)
+    metrics.identity("jwt")
+    samples = scrape(registry)
+    assert samples["guard_identity_total", (("source", "jwt"),)] == 1
+    assert not any(name.startswith("guard_license") for name, _ in samples)
+    assert "usage could not be read" in caplog.text
+
+
+def test_a_failed_reload_shows_and_keeps_the_time_of_the_last_good_one():
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics.reloaded(ok=True, now=1000.0)
+    metrics.reloaded(ok=False, now=2000.0)
+    samples = scrape(registry)
+    assert samples["guard_policy_last_reload_successful", ()] == 0
+    assert samples["guard_policy_last_reload_success_timestamp_seconds", ()] == 1000
+
+
+def test_labels_are_bounded_whatever_callers_pass():
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    for number in range(MAX_SERIES + 50):
+        metrics.request("allow", "served", f"license-{number}")
+        metrics.request("allow", "served", f"license-{number}")
+    counted = {labels: value for (name, labels), value in scrape(registry).items() if name == "guard_requests_total"}
+    assert len(counted) == MAX_SERIES + 1
+    assert counted[("decision", "other"), ("license", "other"), ("reason", "other")] == 100
+    assert sum(counted.values()) == 2 * (MAX_SERIES + 50)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.floats(0, 2), st.sampled_from(OVERHEAD_BUCKETS)), max_size=30))
+def test_observing_is_the_same_as_the_library_does_it(values):
+    registry, other = CollectorRegistry(), CollectorRegistry()
+    metrics = Metrics(registry)
+    reference = Histogram("guard_overhead_seconds", "x", ["phase"], registry=other, buckets=OVERHEAD_BUCKETS)
+    for value in values:
+        metrics.overhead("chunk", value)
+        reference.labels("chunk").observe(value)
+    ours = {key: value for key, value in scrape(registry).items() if key[0].startswith("guard_overhead")}
+    assert ours == scrape(other)
+
+
+def test_several_processes_add_up_and_the_hosts_own_metrics_stay_out(tmp_path):
+    """As under vLLM with several API servers: PROMETHEUS_MULTIPROC_DIR set before anything is imported."""
+    program = textwrap.dedent("""
+        import sys
+        from prometheus_client import CollectorRegistry, Counter
+        from guard.observability.metrics import *
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        registry.register(UsageCollector(lambda: UsageReading(
+            (LicenseReading("llama-3.1", 120, 120, 130, True),), 0, 0.0, True, "abc")))
+        Counter("vllm_requests", "the host's", registry=CollectorRegistry()).inc()
+        metrics.request("allow", "served", "llama-3.1")
+        metrics.overhead("request", 5e-5)
+        if sys.argv[1] == "bad":
+            metrics.reloaded(ok=False)
+        if sys.argv[1] == "scrape":
+            sys.stdout.write(exposition(registry).decode())
+    """)
+    shown = ""
+    for part in ("good", "bad", "scrape"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, part],
+            env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        shown = done.stdout
+    assert 'guard_requests_total{decision="allow",license="llama-3.1",reason="served"} 3.0' in shown
+    assert 'guard_overhead_seconds_count{phase="request"} 3.0' in shown
+    assert 'guard_license_mau{kind="exact",license="llama-3.1"} 120.0' in shown
+    assert "guard_policy_last_reload_successful 0.0" in shown
+    assert "vllm" not in shown
+    assert "_created" not in shown
+    names = [line.split("{")[0].split(" ")[0] for line in shown.splitlines() if not line.startswith("#")]
+    assert names.count("guard_mau_spool_records") == 1

@@ -1,0 +1,149 @@
+"""Addresses, sockets, and what a client that dawdles may do."""
+
+import asyncio
+import socket
+
+import pytest
+
+from guard.transports.listener import Address, ClientProtocol, StartupError, bind, close_silent, release
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "loopback", "shown"),
+    [
+        ("127.0.0.1:8080", Address("127.0.0.1", 8080), True, "http://127.0.0.1:8080"),
+        ("localhost:0", Address("localhost", 0), True, "http://localhost:0"),
+        ("[::1]:8080", Address("::1", 8080), True, "http://[::1]:8080"),
+        ("unix:///run/guard.sock", Address(path="/run/guard.sock"), True, "unix:///run/guard.sock"),
+        ("0.0.0.0:8080", Address("0.0.0.0", 8080), False, "http://0.0.0.0:8080"),
+        (":8080", Address("", 8080), False, "http://:8080"),
+        ("localhost.example:80", Address("localhost.example", 80), False, "http://localhost.example:80"),
+        ("[::]:80", Address("::", 80), False, "http://[::]:80"),
+    ],
+)
+def test_addresses(text, address, loopback, shown):
+    assert Address.parse(text) == address
+    assert (address.loopback, str(address)) == (loopback, shown)
+
+
+@pytest.mark.parametrize("text", ["8080", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536", "unix://relative", "a:-1"])
+def test_what_is_no_address(text):
+    with pytest.raises(ValueError, match="allowed"):
+        Address.parse(text)
+
+
+def test_a_port_in_use_is_named():
+    listener, address = bind(Address("127.0.0.1", 0), "listen")
+    try:
+        assert address.port == listener.getsockname()[1] > 0
+        with pytest.raises(
+            StartupError, match=f"^admin: cannot listen on http://127.0.0.1:{address.port}: Address already"
+        ):
+            bind(address, "admin")
+    finally:
+        release(listener, address)
+    with pytest.raises(StartupError, match=r"^listen: cannot listen on http://no\.such\.invalid:1"):
+        bind(Address("no.such.invalid", 1), "listen")
+
+
+def test_a_unix_socket_replaces_a_dead_one_but_not_a_live_one_or_a_file(tmp_path):
+    address = Address(path=str(tmp_path / "guard.sock"))
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(address.path)
+    dead.close()
+    listener, _ = bind(address, "listen")
+    assert (tmp_path / "guard.sock").stat().st_mode & 0o007 == 0
+    with pytest.raises(StartupError, match="in use"):
+        bind(address, "listen")
+    release(listener, address)
+    assert not (tmp_path / "guard.sock").exists()
+    (tmp_path / "guard.sock").write_text("precious")
+    with pytest.raises(StartupError):
+        bind(address, "listen")
+    assert (tmp_path / "guard.sock").read_text() == "precious"
+
+
+class Served:
+    """A uvicorn protocol on a loopback socket, without the rest of uvicorn's server."""
+
+    async def __aenter__(self):
+        import uvicorn
+        from uvicorn.server import ServerState
+
+        async def app(scope, receive, send):
+            more = True
+            while more:
+                message = await receive()
+                more = message.get("more_body", False)
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            await send({"type": "http.response.body", "body": b"ok"})
+
+        self.state = ServerState()
+        config = uvicorn.Config(app, http=ClientProtocol, ws="none", log_config=None, lifespan="off")
+        config.load()
+        loop = asyncio.get_running_loop()
+        self.server = await loop.create_server(
+            lambda: ClientProtocol(config=config, server_state=self.state, app_state={}, _loop=loop), "127.0.0.1", 0
+        )
+        self.sweeper = asyncio.ensure_future(close_silent(self.state.connections, 0.05))
+        return self
+
+    async def connect(self):
+        return await asyncio.open_connection(*self.server.sockets[0].getsockname())
+
+    async def __aexit__(self, *_):
+        self.sweeper.cancel()
+        self.server.close()
+        for connection in list(self.state.connections):
+            connection.transport.close()
+        await self.server.wait_closed()
+
+
+def converse(*pieces, pause=0.0):
+    """Send ``pieces`` and return all that comes until the server closes; None if it does not within 0.4 s."""
+
+    async def main():
+        async with Served() as served:
+            reader, writer = await served.connect()
+            try:
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(pause)
+                return await asyncio.wait_for(reader.read(), 0.4)
+            except TimeoutError:
+                return None
+            except ConnectionError:
+                return b"closed"
+            finally:
+                writer.close()
+
+    return asyncio.run(main())
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: a\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[], [b"POST / HT"], [HEAD], [HEAD + b"content-length: 9\r\n\r\nhalf"]],
+    ids=["nothing", "half a line", "half a head", "half a body"],
+)
+def test_a_client_that_falls_silent_within_a_request_is_closed(pieces):
+    assert converse(*pieces) == b""
+
+
+def test_a_slow_client_is_served():
+    whole = HEAD + b"content-length: 3\r\nconnection: close\r\n\r\nabc"
+    got = converse(*[whole[start : start + 12] for start in range(0, len(whole), 12)], pause=0.03)
+    assert got is not None
+    assert got.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_connection_that_is_idle_between_requests_is_left_alone():
+    assert converse(HEAD + b"content-length: 0\r\n\r\n") is None
+
+
+def test_a_head_without_end_is_refused():
+    got = converse(HEAD, *[b"x-a: " + b"a" * 8000 + b"\r\n"] * 12)
+    assert got == b"closed" or got.startswith(b"HTTP/1.1 400")
