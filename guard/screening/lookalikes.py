@@ -1,0 +1,26 @@
+# ruff: noqa: RUF001 - the ambiguous characters are the content
+"""Characters that read like Latin letters or ASCII quotes, by the lower-case character they read like."""
+
+LOOKALIKES: dict[str, str] = {
+    # Cyrillic
+    **dict(zip("авеёіїјкмнорстухѕԁԛѡѵһӏьӧґ", "abeeiijkmhopctyxsdqwvhlboг", strict=True)),
+    # Greek
+    **dict(zip("αβγεηικνορτυχωςϲ", "abyenikvoptuxwsc", strict=True)),
+    # Armenian
+    **dict(zip("օսոհցքզ", "ounhgqq", strict=True)),
+    # Latin letters without a decomposition
+    **dict(zip("ıɩłøđħŧɑɡɓƅɗɛəɨʝƙɱŋɵƥʠɾʂƭʉʋʏ", "iilodhtagbbdeeijkmnopqrstuvy", strict=True)),
+    **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡᴢ", "abcdefghijklmnoprstuvwz", strict=True)),
+    "æ": "ae",
+    "œ": "oe",
+    "“": '"',
+    "”": '"',
+    "„": '"',
+    "«": '"',
+    "»": '"',
+    "‘": "'",
+    "’": "'",
+    "‚": "'",
+    "ʼ": "'",
+    "′": "'",
+}
