@@ -1,0 +1,46 @@
+# `make demo` and `make test` set up everything they need on a fresh Debian machine with Python 3.11 and git.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-vllm test lint unit slow docs test-vllm bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+help:  ## Show these lines.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: $(VENV)/.guard-demo  ## Play real traffic through Guard; ONCE=1 ends after the scene.
+	$(BIN)/guard demo $(if $(ONCE),--once)
+
+demo-vllm: $(VENV)/.guard-demo  ## The same scene before a real vLLM; ONCE=1 ends after it.
+	python=$$(tests/vllm/install.sh) && \
+	$(BIN)/guard demo --vllm --vllm-venv "$$(dirname "$$(dirname "$$python")")" $(if $(ONCE),--once)
+
+test: lint docs unit slow  ## Lint, types, docs, unit tests, then the tests that start processes.
+
+lint: $(VENV)/.guard-dev  ## ruff and mypy.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.guard-dev  ## Build the documentation into site/; a broken link is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+unit: $(VENV)/.guard-dev  ## The fast tests.
+	$(BIN)/pytest -q -m "not slow and not vllm"
+
+slow: $(VENV)/.guard-dev  ## The tests that start processes or wait.
+	$(BIN)/pytest -q -m "slow and not vllm"
+
+test-vllm: $(VENV)/.guard-dev  ## Install vLLM (kept in ~/.cache/guard) and test against it.
+	python=$$(tests/vllm/install.sh) && GUARD_VLLM_PYTHON="$$python" $(BIN)/pytest -q -m vllm tests/vllm
+
+bench: $(VENV)/.guard-dev  ## Run every benchmark.
+	for script in $(sort $(wildcard benchmarks/*.py)); do $(BIN)/python "$$script"; done
+
+clean:  ## Remove the virtual environment and everything built.
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.guard-%: pyproject.toml constraints.txt .ci/venv
+	.ci/venv $(VENV) $*

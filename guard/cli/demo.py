@@ -1,0 +1,118 @@
+"""``guard demo``: an upstream, Guard before it, and real traffic through all of Guard's duties."""
+
+import json
+import signal
+import sys
+import tempfile
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from guard.cli.demo_scene.scene import Outcome, Step
+    from guard.cli.demo_scene.stage import Stage
+
+EX_CONFIG = 78
+
+
+def demo(
+    once: bool = typer.Option(False, "--once", help="End after the scene."),
+    vllm: bool = typer.Option(False, "--vllm", help="Play before a real vLLM instead of the embedded upstream."),
+    vllm_venv: Path | None = typer.Option(None, "--vllm-venv", help="Virtual environment that holds vLLM."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object per step."),
+) -> None:
+    """Play real traffic through Guard and show what happens to it.
+
+    Ends with 0 if every step did what it says, with 1 otherwise.
+    """
+    if find_spec("openai") is None:
+        typer.echo("guard demo needs the openai client: pip install 'guard[demo]'", err=True)
+        raise typer.Exit(EX_CONFIG)
+    from guard.cli.demo_scene.process import DidNotStart
+    from guard.cli.demo_scene.scene import SCENE, play
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers are stopped then, too
+    with tempfile.TemporaryDirectory(prefix="guard-demo-") as name:
+        try:
+            with _stage(Path(name), vllm or vllm_venv is not None, vllm_venv) as stage:
+                outcomes = []
+                for number, step in enumerate(SCENE, 1):
+                    outcome = play(step, stage)
+                    outcomes.append(outcome)
+                    _show(number, step, outcome, as_json)
+                if not once:
+                    _show_addresses(stage)
+                passed = sum(outcome.passed for outcome in outcomes)
+                typer.echo(f"{passed} passed, {len(outcomes) - passed} failed", err=as_json)
+                if not once:
+                    _wait()
+        except DidNotStart as error:
+            typer.echo(error, err=True)
+            raise typer.Exit(1) from error
+    if passed < len(outcomes):
+        raise typer.Exit(1)
+
+
+def _stage(folder: Path, real: bool, venv: Path | None) -> AbstractContextManager["Stage"]:
+    from guard.cli.demo_scene import deployment, vllm_server
+
+    if not real:
+        return deployment.embedded(folder)
+    command = vllm_server.find(venv)
+    if command is None:
+        typer.echo(
+            f"no vllm command in {venv / 'bin'}" if venv else "no vllm command on PATH; see --vllm-venv", err=True
+        )
+        raise typer.Exit(EX_CONFIG)
+    typer.echo(f"starting {command}, which takes about a minute", err=True)
+    return deployment.before_vllm(folder, command)
+
+
+def _show(number: int, step: "Step", outcome: "Outcome", as_json: bool) -> None:
+    if as_json:
+        record = {"step": number, "name": step.name, "asked": step.asked, "why": step.why}
+        typer.echo(json.dumps({**record, **outcome._asdict()}))
+        return
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column()
+    rows.add_row("asked", _plain(step.asked))
+    rows.add_row("happened", _plain(outcome.happened))
+    rows.add_row("why", _plain(step.why))
+    color, verdict = ("green", "passed") if outcome.passed else ("red", "failed")
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    title = f"{number} {step.name}: [bold {color}]{verdict}[/]"
+    console.print(Panel(rows, title=title, title_align="left", border_style=color))
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _show_addresses(stage: "Stage") -> None:
+    from guard.cli.demo_scene.scene import BRIDGES
+    from guard.cli.demo_scene.stage import LLAMA
+
+    body = json.dumps({"model": LLAMA, "user": "you", "messages": [{"role": "user", "content": BRIDGES}]})
+    typer.echo(f"\nGuard:         {stage.url}/v1")
+    typer.echo(f"Console:       {stage.admin}/")
+    typer.echo(f"Metrics:       {stage.admin}/metrics")
+    typer.echo(f"Configuration: {stage.config}")
+    typer.echo(f"\ncurl -s {stage.url}/v1/chat/completions -H 'content-type: application/json' -d '{body}'")
+    typer.echo("\nCtrl-C ends the demo.\n")
+
+
+def _wait() -> None:
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        typer.echo("", err=True)
