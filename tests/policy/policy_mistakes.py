@@ -215,7 +215,7 @@ MISTAKES = {
         LLAMA + "surface: {enabled: [embedding]}\n",
         (
             "{}:3: surface.enabled[0]: 'embedding'; allowed: batch, embeddings, pooling, score, rerank, classify, tokenize, "
-            "detokenize; did you mean 'embeddings'?"
+            "detokenize, metrics; did you mean 'embeddings'?"
         ),
     ),
 }
