@@ -19,7 +19,9 @@ DRIVERS = "guard.usage.stores."
 """Stores that need a driver live here, behind one small interface: the one exception."""
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 LONGEST = 400
-LONGER: dict[str, str] = {"guard.wire.fields": "one table: every request field of every surface, to be read beside vLLM's own models"}
+LONGER: dict[str, str] = {
+    "guard.wire.fields": "one table: every request field of every surface, to be read beside vLLM's own models"
+}
 """Modules that may be longer, each with its reason."""
 
 

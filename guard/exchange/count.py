@@ -44,7 +44,8 @@ def count(exchange: Exchange) -> Refusal | None:
     services, model = exchange.services, exchange.model
     licenses = model.counted if model is not None else ()
     try:
-        services.counter.sight(licenses, exchange.identity.key, services.now())
+        if services.counter.sight(licenses, exchange.identity.key, services.now()):
+            services.meter.first_sighting()
     except SpoolError as error:
         services.on_failure("usage.sight", error)
         exchange.refused = Refusal(

@@ -133,6 +133,7 @@ def _receipts(exchange: Exchange, served: Sequence[ServedChoice]) -> None:
         segment.text for segment in exchange.inquiry.segments if segment.source is not Source.TOOL_DEFINITION
     )
     for choice in served:
+        exchange.services.meter.receipt()
         provenance.finished(
             reference=exchange.head.reference,
             choice=choice.choice,

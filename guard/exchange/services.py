@@ -17,8 +17,17 @@ class Meter(Protocol):
     def identity(self, source: str) -> None:
         """Count one identified request by the source that identified it."""
 
-    def unidentified(self) -> None:
+    @property
+    def unidentified(self) -> Callable[[], None]:
         """Count one request that no source identified."""
+
+    @property
+    def first_sighting(self) -> Callable[[], None]:
+        """Count one user whom this process saw for the first time in the period."""
+
+    @property
+    def receipt(self) -> Callable[[], None]:
+        """Count one receipt."""
 
     def finding(self, category: str, direction: str, action: str) -> None:
         """Count one finding."""

@@ -60,7 +60,8 @@ def variants(text: str, *, long_word: bool, spaced: bool, leet: bool, depth: int
     ``long_word``, ``spaced`` and ``leet`` are the caller's cheap signs that base64, spaced-out letters or digits for
     letters may be there; percent-encoding and entities are looked for by their own signs.
     """
-    if long_word and any(_from_base64(run) for word in text.split() if len(word) >= 16 for run in _RUN.findall(word)):
+    words = [word for word in text.split() if len(word) >= 16 and not word.islower()] if long_word else ()
+    if any(_from_base64(run) for word in words for run in _RUN.findall(word)):
         yield from _deeper(_replaced(text, _BASE64, _from_base64, "base64"), depth)
     if "%" in text:
         yield from _deeper(_replaced(text, _PERCENT, _from_percent, "percent"), depth)

@@ -138,6 +138,7 @@ class GuardedAnswer:
             await self._error(b"".join(self._parts))
 
     async def _stream_on(self, stream: AnswerStream, data: bytes, more: bool) -> None:
+        began = time.perf_counter()
         try:
             out = stream.feed(data) if data else b""
             if not more and not stream.closed:
@@ -145,12 +146,14 @@ class GuardedAnswer:
         except GarbledAnswer as error:
             await self._break_off(502, str(error))
             return
+        now = time.perf_counter()
+        self._runtime.metrics.overhead("chunk", now - began)
         ended = stream.closed or not more
         if not out and not ended:
-            self._held_since = self._held_since or time.perf_counter()
+            self._held_since = self._held_since or began
             return
         if self._held_since:
-            self._runtime.metrics.holdback(time.perf_counter() - self._held_since)
+            self._runtime.metrics.holdback(now - self._held_since)
             self._held_since = 0.0
         if not await self._begin():
             return
@@ -162,6 +165,7 @@ class GuardedAnswer:
 
     async def _whole(self, raw: bytes) -> None:
         surface, inquiry = self._surface, self._exchange.inquiry
+        began = time.perf_counter()
         try:
             answer = msgspec.json.decode(raw)
             if not isinstance(answer, dict):
@@ -175,6 +179,7 @@ class GuardedAnswer:
             return
         self._served = [ServedChoice(*choice) for choice in surface.answered(answer)]
         body = encode(answer)
+        self._runtime.metrics.overhead("response", time.perf_counter() - began)
         if await self._begin((b"content-length", str(len(body)).encode())):
             await self._out({"type": "http.response.body", "body": body, "more_body": False})
             self._done = True

@@ -1,10 +1,13 @@
-"""The embedded upstream speaks the dialects: the official clients parse it, streamed and not."""
+"""The embedded upstream speaks the dialects: the official clients parse it, streamed and not.
+
+The same clients get the same from Guard in its place, with nothing but the address changed.
+"""
 
 import anthropic
 import openai
 import pytest
 
-from guard.cli.demo_scene.deployment import CUT_TEXT, LETTER, SCRIPT, serve_embedded
+from guard.cli.demo_scene.deployment import CUT_TEXT, LETTER, SCRIPT, serve_embedded, sidecar
 from guard.cli.demo_scene.script import OTHERWISE
 from guard.cli.demo_scene.stage import LLAMA, QWEN
 from guard.cli.demo_scene.upstream import Upstream
@@ -20,9 +23,19 @@ CALLED = '{"city": "Oslo", "days": 3}'
 
 
 @pytest.fixture(scope="module")
-def url():
+def upstream():
     with serve_embedded(Upstream((LLAMA, QWEN), SCRIPT)) as url:
         yield url
+
+
+@pytest.fixture(scope="module", params=["upstream", pytest.param("guard", marks=pytest.mark.slow)])
+def url(request, upstream, tmp_path_factory):
+    if request.param == "upstream":
+        yield upstream
+        return
+    folder = tmp_path_factory.mktemp("guard")
+    with sidecar(folder, upstream, {}, "", "", {"surface": {"enabled": ["embeddings"]}}) as stage:
+        yield stage.url
 
 
 @pytest.fixture(scope="module")
@@ -136,17 +149,20 @@ def test_embeddings(openai_client):
     assert packed.data[1].embedding == pytest.approx(numbers.data[1].embedding, abs=1e-6)
 
 
-def test_an_unknown_model_is_not_found(openai_client):
-    with pytest.raises(openai.NotFoundError, match="does not exist"):
-        openai_client.chat.completions.create(model="nope", messages=MESSAGES)
+def test_models(openai_client):
     assert {card.id for card in openai_client.models.list()} == {LLAMA, QWEN}
 
 
-def test_the_passage_to_cut_is_spread_over_several_events(openai_client):
+def test_an_unknown_model_is_not_found(upstream):
+    client = openai.OpenAI(base_url=f"{upstream}/v1", api_key="any", max_retries=0)
+    with client, pytest.raises(openai.NotFoundError, match="does not exist"):
+        client.chat.completions.create(model="nope", messages=MESSAGES)
+
+
+def test_the_passage_to_cut_is_spread_over_several_events(upstream):
     asked = [{"role": "user", "content": LETTER}]
-    pieces = [
-        chunk.choices[0].delta.content or ""
-        for chunk in openai_client.chat.completions.create(model=LLAMA, messages=asked, stream=True)
-    ]
+    with openai.OpenAI(base_url=f"{upstream}/v1", api_key="any", max_retries=0) as client:
+        stream = client.chat.completions.create(model=LLAMA, messages=asked, stream=True)
+        pieces = [chunk.choices[0].delta.content or "" for chunk in stream]
     assert CUT_TEXT in "".join(pieces)
     assert not any(CUT_TEXT in piece for piece in pieces)

@@ -1,6 +1,8 @@
+# ruff: noqa: RUF001 - characters that look alike are what is tested
 """The promises of a stream: the text decides, not its pieces; nothing of a blocked span is out; the work is linear."""
 
 from datetime import date
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -41,7 +43,7 @@ CUTS = st.lists(st.integers(0, 200), max_size=12)
 
 def pieces(text, cuts):
     at = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    return [text[low:high] for low, high in zip(at, at[1:], strict=False)]
+    return [text[low:high] for low, high in pairwise(at)]
 
 
 def screened(parts, blocking=BLOCKING, rules=RULES):
@@ -125,9 +127,9 @@ def test_a_prompt_is_judged_by_the_same_rules(text):
 
 def test_first_decision_wins_and_the_hold_is_that_of_its_moment():
     screen, _ = screened(list("sarin, then make ricin. mix it"))
-    assert screen.blocked.rule == "S9.guarded" and screen.blocked.start == 17
+    assert (screen.blocked.rule, screen.blocked.start) == ("S9.guarded", 17)
     screen, _ = screened(list("pipe bomb: make sarin now"))
-    assert screen.blocked.rule == "S9.before" and screen.blocked.start == 16
+    assert (screen.blocked.rule, screen.blocked.start) == ("S9.before", 16)
     assert screen.cleared == 0  # the pipe bomb's own context was still open when the sarin was decided
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - characters that look alike are what is tested
 import base64
 import html
 

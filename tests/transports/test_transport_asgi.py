@@ -299,7 +299,9 @@ def test_the_server_behind_is_told_nothing_of_a_disconnect_that_did_not_happen(t
 def test_a_cut_stream_tells_the_server_behind_to_stop(tmp_path):
     told = ["All is well. The purple ele", "phants dance tonight."]
     rules = tmp_path / "rules.yaml"
-    rules.write_text("category: S2\nrules:\n  - {id: S2.dance, directions: [output], anchors: [purple elephants dance]}\n")
+    rules.write_text(
+        "category: S2\nrules:\n  - {id: S2.dance, directions: [output], anchors: [purple elephants dance]}\n"
+    )
     config = CONFIG + "screening: {{rules: [rules.yaml]}}\n"
 
     async def story():

@@ -25,6 +25,13 @@ class Load:
         self.waiting = [f"user-{number}" for number in range(USERS)]
         random.shuffle(self.waiting)
         self.tried, self.answered = set(), set()
+        self.enough, self.reached = USERS, asyncio.Event()
+
+    async def reaches(self, number, driving):
+        self.enough, self.reached = number, asyncio.Event()
+        waiting = asyncio.ensure_future(self.reached.wait())
+        await asyncio.wait((waiting, driving), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
 
     async def drive(self, until):
         await asyncio.gather(*(self.call(until) for _ in range(CALLERS)))
@@ -55,6 +62,8 @@ class Load:
         # The first byte of a 2xx is enough: from here on the user has been answered.
         if await reader.readexactly(13) == b"HTTP/1.1 200 ":
             self.answered.add(user)
+            if len(self.answered) >= self.enough:
+                self.reached.set()
         head = await reader.readuntil(b"\r\n\r\n")
         if b"chunked" in head.lower():
             while (size := int(await reader.readline(), 16)) > 0:
@@ -90,8 +99,8 @@ def test_no_answered_user_is_lost_or_counted_twice(tmp_path):
                     await asyncio.to_thread(guard.stop)
                     return
                 enough = len(load.answered) + USERS // ROUNDS
-                while len(load.answered) < enough and not driving.done():
-                    await asyncio.sleep(random.uniform(0, 0.02))
+                await load.reaches(enough, driving)
+                await asyncio.sleep(random.uniform(0, 0.02))
                 guard.kill()
                 until.set()
                 await driving

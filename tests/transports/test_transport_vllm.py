@@ -36,7 +36,9 @@ class Host:
         return await asyncio.wait_for(self.outbox.get(), 20)
 
 
-@pytest.mark.parametrize("text", [None, "models: {tiny: {license: lama-2}}", "models: ["], ids=["unset", "typo", "broken"])
+@pytest.mark.parametrize(
+    "text", [None, "models: {tiny: {license: lama-2}}", "models: ["], ids=["unset", "typo", "broken"]
+)
 def test_a_bad_configuration_stops_the_server(tmp_path, monkeypatch, text):
     monkeypatch.delenv("GUARD_CONFIG", raising=False)
     if text is not None:
