@@ -25,7 +25,7 @@ lint: $(VENV)/.guard-dev  ## ruff and mypy.
 	$(BIN)/mypy
 
 docs: $(VENV)/.guard-dev  ## Build the documentation into site/; a broken link is an error.
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 unit: $(VENV)/.guard-dev  ## The fast tests.
 	$(BIN)/pytest -q -m "not slow and not vllm"

@@ -12,6 +12,8 @@ from guard.cli.main import run
 from guard.usage.ledger import open_ledger, sqlite_url
 from guard.usage.pseudonym import Pseudonymizer, load_or_create_key
 
+pytestmark = pytest.mark.slow  # whole commands: each compiles the shipped rules
+
 
 class Server(ThreadingHTTPServer):
     """An inference server that answers GET with 405 on some paths, and counts anything else that it is asked."""
