@@ -29,7 +29,7 @@ def demo(
     Ends with 0 if every step did what it says, with 1 otherwise.
     """
     if find_spec("openai") is None:
-        typer.echo("guard demo needs the openai client: pip install 'guard[demo]'", err=True)
+        typer.echo("guard demo needs the openai client, which comes with Guard's extra 'demo'", err=True)
         raise typer.Exit(EX_CONFIG)
     from guard.cli.demo_scene.process import DidNotStart
     from guard.cli.demo_scene.scene import SCENE, play

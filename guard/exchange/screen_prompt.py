@@ -3,6 +3,7 @@
 from guard.exchange.exchange import Exchange
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.snapshot import Ruling
+from guard.screening.automaton import TooManyMatches
 from guard.screening.findings import Action, Finding
 from guard.screening.segments import Direction
 
@@ -16,7 +17,7 @@ def screen_prompt(exchange: Exchange) -> Refusal | None:
         findings = exchange.snapshot.rules.scan(exchange.inquiry.segments)
     except Exception as error:  # noqa: BLE001 - whatever broke, a skipped check is never a pass (invariant 6)
         exchange.services.on_failure("screening.prompt", error)
-        exchange.not_evaluated.append("error")
+        exchange.not_evaluated.append("too_many_matches" if isinstance(error, TooManyMatches) else "error")
         return exchange.refuse(unavailable()) if model.blocking else None
     blocked: Refusal | None = None
     for finding in findings:

@@ -14,6 +14,15 @@ from guard.screening.categories import CATEGORIES
 from guard.screening.normalize import is_word, view
 from guard.screening.rules import Literal, Rule
 
+MOST_MATCHES = 20_000
+"""Anchors that one text may hold: the contexts of each cost about 20 us, and the event loop waits for them all. Prose
+holds a few per KB, so only a text made to be slow has more; it cannot be checked, and a check not made is no pass."""
+
+
+class TooManyMatches(Exception):
+    """A text holds more anchors than can be looked at in the time of a request."""
+
+
 BITS: Mapping[str, int] = {code: 1 << index for index, code in enumerate(CATEGORIES)}
 
 
@@ -157,10 +166,16 @@ class Finder:
             )
 
     def raw(self, octets: bytes) -> list[tuple[int, int]]:
-        """Return expression number and end offset in ``octets`` (a ``view``) of everything that matches."""
+        """Return expression number and end offset in ``octets`` (a ``view``) of everything that matches.
+
+        Raises TooManyMatches beyond MOST_MATCHES.
+        """
         found: list[tuple[int, int]] = []
         if self._database is not None:
-            self._database.scan(octets, match_event_handler=_note, context=found)
+            try:
+                self._database.scan(octets, match_event_handler=_note, context=found)
+            except hyperscan.ScanTerminated as error:
+                raise TooManyMatches from error
         return found
 
     def find(self, text: str) -> list[Hit]:
@@ -199,5 +214,7 @@ def _expression(literal: Literal) -> bytes:
     return b"".join(b"\\x%02x" % octet for octet in octets)
 
 
-def _note(number: int, _start: int, to: int, _flags: int, found: Any) -> None:
+def _note(number: int, _start: int, to: int, _flags: int, found: Any) -> bool:
+    """Take one match; return True, which ends the scan, if there are too many."""
     found.append((number, to))
+    return len(found) > MOST_MATCHES

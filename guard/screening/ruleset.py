@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from guard.screening.automaton import Automaton, Finder, mask
+from guard.screening.automaton import MOST_MATCHES, Automaton, Finder, TooManyMatches, mask
 from guard.screening.decode import Variant, variants
 from guard.screening.findings import Finding
 from guard.screening.holdback import ChannelScreen
@@ -41,12 +41,16 @@ class RuleSet:
     def scan(self, segments: Iterable[Segment]) -> list[Finding]:
         """Return the findings of the prompt rules in ``segments``, in order: a rule's first match in each segment.
 
-        A match found only after decoding carries ``Finding.transform``; its span is that of the encoded text.
+        A match found only after decoding carries ``Finding.transform``; its span is that of the encoded text. Raises
+        TooManyMatches if the segments together hold more than MOST_MATCHES anchors.
         """
         findings: list[Finding] = []
+        matches = 0
         for segment in segments:
             if segment.source in self._prompt_sources:
-                self._scan(segment, findings)
+                matches += self._scan(segment, findings)
+                if matches > MOST_MATCHES:
+                    raise TooManyMatches
         return findings
 
     def open(self, source: Source, blocking: frozenset[str]) -> ChannelScreen:
@@ -57,19 +61,24 @@ class RuleSet:
         automaton, reach = self._channels[source]
         return ChannelScreen(automaton, reach, source, blocking, mask(blocking))
 
-    def _scan(self, segment: Segment, findings: list[Finding]) -> None:
+    def _scan(self, segment: Segment, findings: list[Finding]) -> int:
+        """Add the findings in ``segment`` and return how many matches were looked at."""
         text = segment.text
         folded = fold(text)
         octets = view(folded)
         raw = self._finder.raw(octets)
         if not raw and "%" not in text and "&" not in text and "@" not in text and "$" not in text:
-            return
+            return 0
         found: set[str] = set()
         self._match(segment, folded, self._finder.hits(folded, octets, raw), None, found, findings)
+        matches = len(raw)
         signs = self._finder.triggered(raw)
         for variant in variants(text, long_word=_LONG_WORD in signs, spaced=_SPACED in signs, leet=_LEET in signs):
             decoded = fold(variant.text)
-            self._match(segment, decoded, self._finder.find(decoded), variant, found, findings)
+            hits = self._finder.find(decoded)
+            matches += len(hits)
+            self._match(segment, decoded, hits, variant, found, findings)
+        return matches
 
     def _match(
         self,
