@@ -5,7 +5,8 @@ state is the longest suffix of the text that may still become an anchor, so a st
 ``Finder`` finds the anchors of a complete text with Hyperscan; it may report a place that is none, never misses one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import hyperscan
@@ -26,9 +27,10 @@ class TooManyMatches(Exception):
 BITS: Mapping[str, int] = {code: 1 << index for index, code in enumerate(CATEGORIES)}
 
 
-def mask(categories: Iterable[str]) -> int:
+@lru_cache(maxsize=1024)
+def mask(categories: frozenset[str]) -> int:
     """Return the bit set of ``categories``; unknown ones have no rules and no bit."""
-    return sum(BITS.get(category, 0) for category in set(categories))
+    return sum(BITS.get(category, 0) for category in categories)
 
 
 class Anchored(NamedTuple):
