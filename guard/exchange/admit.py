@@ -22,13 +22,7 @@ def admit(exchange: Exchange) -> Refusal | None:
     inquiry, surface = exchange.inquiry, exchange.snapshot.surface
     model = _resolve(exchange)
     if model is None:
-        return exchange.refuse(
-            Refusal(
-                403,
-                Code.LICENSE_TERMS,
-                "No license is known for this model, so it is not served here; see GET /v1/models.",
-            )
-        )
+        return exchange.refuse(_unserved(inquiry.model))
     exchange.model = model
     if inquiry.unknown and surface.unknown_fields == "deny":
         names = ", ".join(sorted(inquiry.unknown)[:5])[:120]
@@ -48,6 +42,15 @@ def admit(exchange: Exchange) -> Refusal | None:
         if refusal is not None:
             return refusal
     return None
+
+
+def _unserved(name: str | None) -> Refusal:
+    """Return the refusal for a model that has no policy: 404, as OpenAI-compatible servers answer an unknown model."""
+    if name is None:
+        return Refusal(400, Code.MALFORMED, "model: missing; allowed: the name of a model, see GET /v1/models.")
+    return Refusal(
+        404, Code.LICENSE_TERMS, "This model is not served here: no license is known for it; see GET /v1/models."
+    )
 
 
 def _resolve(exchange: Exchange) -> ModelPolicy | None:

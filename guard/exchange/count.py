@@ -23,13 +23,14 @@ def reserve(exchange: Exchange) -> Refusal | None:
     exchange.reservation = reservation
     if reservation.admission is Admission.REFUSED and reservation.limit is not None:
         limit = reservation.limit
+        whose = "this service's operator" if limit.consequence == "operator" else "this model's license"
         return exchange.refuse(
             Refusal(
                 403,
                 Code.USAGE_THRESHOLD,
-                "The number of active users that this model's license allows has been reached for this month.",
+                f"The number of active users that {whose} allows has been reached for this month.",
                 license=limit.license,
-                clause=limit.clause,
+                clause=limit.clause or None,
             )
         )
     return None

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from guard.exchange.exchange import Exchange
-from guard.exchange.refusal import Refusal
+from guard.exchange.refusal import Code, Refusal
 from guard.screening.findings import Action
 from guard.screening.segments import Source
 
@@ -26,8 +26,10 @@ class Ending(StrEnum):
     REFUSED = "refused"
     CUT = "cut"
     """A choice of the answer was ended early by a rule."""
+    REJECTED = "rejected"
+    """The inference server found a mistake in the request (4xx)."""
     UPSTREAM = "upstream"
-    """The inference server failed or answered with an error."""
+    """The inference server failed."""
     CLIENT = "client"
     """The client went away."""
 
@@ -58,8 +60,11 @@ def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = 
     """Report the finished exchange; call exactly once, after the last byte left."""
     meter, decided = exchange.services.meter, verdict(exchange)
     refused = exchange.refused
-    reason = refused.code.value if refused is not None else ending.value
-    meter.request(decided.value, reason, exchange.license)
+    if refused is None and ending is Ending.UPSTREAM:
+        # Nobody was denied anything by a rule, but nothing was served either: an alert must see it.
+        meter.request(Verdict.DENY.value, Code.UPSTREAM_UNAVAILABLE.value, exchange.license)
+    else:
+        meter.request(decided.value, refused.code.value if refused else ending.value, exchange.license)
     if exchange.identity.key is None:
         meter.unidentified()
     meter.identity(exchange.identity.source)

@@ -200,7 +200,7 @@ class GuardedAnswer:
         return True
 
     async def _error(self, raw: bytes) -> None:
-        self._ending = Ending.UPSTREAM
+        self._ending = Ending.UPSTREAM if self._status >= 500 else Ending.REJECTED
         if self._status >= 500 or self._status == 429:
             status = self._status if self._status in {429, 503, 504} else 502
             await self._refuse(self._unavailable(status))

@@ -28,6 +28,12 @@ class InsideRuntime(Runtime):
 
     async def start(self) -> None:
         """Open the stores and, in the first process, the admin port. Raises StartupError if that is taken."""
+        if not log.hasHandlers():
+            # vLLM configures its own loggers only: without this nothing would say that Guard is active.
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s guard: %(message)s"))
+            log.addHandler(handler)
+            log.setLevel(logging.INFO)
         await super().start()
         if self.config.admin == "off" or not self.stores.first:
             return

@@ -1,7 +1,9 @@
 """The steps in order: what is refused, what is edited, what is counted, and what a failed check means."""
 
+from dataclasses import replace
+
 import pytest
-from exchange_world import WordRules, World
+from exchange_world import LIMIT, WordRules, World
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +29,13 @@ def test_an_ordinary_request_passes_every_step_and_holds_a_place():
 
 def test_a_model_nobody_configured_is_not_served():
     refusal = walk(World().exchange(model="other"), STEPS)
-    assert (refusal.status, refusal.code.value) == (403, "license_terms")
+    assert (refusal.status, refusal.code.value) == (404, "license_terms")
+
+
+def test_a_request_without_a_model_is_told_so_where_there_is_no_default():
+    refusal = walk(World(default_model=None).exchange(model=None), STEPS)
+    assert (refusal.status, refusal.code.value) == (400, "malformed")
+    assert "model: missing" in refusal.message
 
 
 def test_an_unknown_model_may_be_served_undetermined_by_policy():
@@ -90,6 +98,29 @@ def test_a_newcomer_over_the_limit_is_refused_and_the_refusal_cites_the_threshol
     world.counter.refuse = True
     refusal = walk(world.exchange(), STEPS)
     assert (refusal.code.value, refusal.license, refusal.clause) == ("usage_threshold", "llama-2", "2")
+
+
+def test_a_limit_the_operator_set_is_not_blamed_on_the_license():
+    world = World()
+    world.counter.refuse = True
+    own = replace(LIMIT, id="operator", clause="", consequence="operator")
+    model = replace(world.snapshot.models["tiny"], limits=(own,))
+    world.snapshot = replace(world.snapshot, models={"tiny": model})
+    refusal = walk(world.exchange(), STEPS)
+    assert "operator" in refusal.message
+    assert refusal.clause is None
+
+
+def test_a_failed_upstream_is_seen_as_no_allow():
+    world = World()
+    exchange = world.exchange()
+    walk(exchange, STEPS)
+    record(exchange, Ending.UPSTREAM)
+    record(exchange, Ending.REJECTED)
+    assert world.meter.named("request") == [
+        ("deny", "upstream_unavailable", "llama-2"),
+        ("allow", "rejected", "llama-2"),
+    ]
 
 
 @pytest.mark.parametrize("stated", ["train:mistral-7b", "synthetic-data:mistral-7b"])
