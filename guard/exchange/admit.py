@@ -6,7 +6,7 @@ The field rules are the capability surface (L1): fields that give teacher-grade 
 from guard.exchange.exchange import Exchange
 from guard.exchange.inquiry import FieldUse
 from guard.exchange.refusal import Code, Refusal
-from guard.exchange.snapshot import FieldAction, FieldRule, ModelPolicy
+from guard.exchange.snapshot import FieldAction, FieldRule, Mode, ModelPolicy
 
 TEXT_FIELDS = frozenset({"messages", "prompt", "input"})
 """Fields that carry the request itself: a use inside them cannot be stripped, so it is refused."""
@@ -15,6 +15,16 @@ CLAMPED_FIELDS = frozenset(
     {"n", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_logprobs", "logprobs"}
 )
 """Fields whose own value a clamp lowers; a use of any other field that is over a limit is refused."""
+
+
+LENGTH_FIELDS = {
+    "chat": "max_completion_tokens",
+    "batch": "max_completion_tokens",
+    "completions": "max_tokens",
+    "responses": "max_output_tokens",
+    "messages": "max_tokens",
+}
+"""Where each surface states the length of an answer."""
 
 
 def admit(exchange: Exchange) -> Refusal | None:
@@ -41,7 +51,18 @@ def admit(exchange: Exchange) -> Refusal | None:
         refusal = _apply(exchange, use, rule)
         if refusal is not None:
             return refusal
+    _limit_length(exchange, model)
     return None
+
+
+def _limit_length(exchange: Exchange, model: ModelPolicy) -> None:
+    """Write the largest allowed length into a request that states none: the server's default is the whole context."""
+    rule, inquiry = model.fields.get("length"), exchange.inquiry
+    field = LENGTH_FIELDS.get(inquiry.surface)
+    if rule is None or rule.action is not FieldAction.CLAMP or rule.limit is None or field is None:
+        return
+    if exchange.snapshot.mode is Mode.ENFORCE and not any(use.capability == "length" for use in inquiry.uses):
+        inquiry.document[field] = rule.limit
 
 
 def _unserved(name: str | None) -> Refusal:
@@ -63,8 +84,21 @@ def _resolve(exchange: Exchange) -> ModelPolicy | None:
     return model
 
 
+def _note(exchange: Exchange, use: FieldUse, rule: FieldRule) -> None:
+    """Shadow mode: note what would be edited, and leave the traffic alone."""
+    if rule.action is FieldAction.CLAMP and isinstance(use.value, int) and use.value <= (rule.limit or 0):
+        return
+    message = f"The field '{use.field}' would be changed ({rule.action.value})."
+    noted = Refusal(403, Code.FIELD_DENIED, message, license=rule.license, clause=rule.clause)
+    exchange.shadowed.append(noted.referenced(exchange.head.reference))
+
+
 def _apply(exchange: Exchange, use: FieldUse, rule: FieldRule) -> Refusal | None:
     document = exchange.inquiry.document
+    shadow = exchange.snapshot.mode is Mode.SHADOW
+    if shadow and rule.action is not FieldAction.DENY:
+        _note(exchange, use, rule)
+        return None
     if rule.action is FieldAction.STRIP and use.field not in TEXT_FIELDS:
         document.pop(use.field, None)
         return None

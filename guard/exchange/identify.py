@@ -14,6 +14,10 @@ BODY_FIELDS = ("user", "metadata.user_id", "safety_identifier")
 """In the order gateways have made usual; ``prompt_cache_key`` is a conversation, never a person."""
 
 
+SINGLE = (b"authorization", b"x-api-key", b"x-guard-purpose")
+"""Headers that say who sends a request or what for."""
+
+
 def identify(exchange: Exchange) -> Refusal | None:
     """Set the exchange's identity, or refuse where the policy demands a better one.
 
@@ -25,8 +29,15 @@ def identify(exchange: Exchange) -> Refusal | None:
     Else the credential itself, or nobody, as ``identity.unidentified`` says.
     """
     policy = exchange.snapshot.identity
+    for name in SINGLE:
+        if exchange.head.header_count(name) > 1:
+            # vLLM reads the first, others the last: the request would have two senders.
+            return exchange.refuse(
+                Refusal(400, Code.MALFORMED, f"The header '{name.decode()}' was sent more than once; allowed: once.")
+            )
     credential = _credential(exchange)
-    token = credential if credential and _looks_like_jwt(credential) else None
+    verifiable = policy.verify_jwt is not None and "jwt" in policy.sources
+    token = credential if verifiable and credential and _looks_like_jwt(credential) else None
     digest = digest_key(credential) if credential and token is None else None
     exchange.entitlement = policy.keys.get(digest) if digest else None
     if policy.registered_only and exchange.entitlement is None and token is None:
@@ -42,7 +53,7 @@ def identify(exchange: Exchange) -> Refusal | None:
 
 def _from_token(exchange: Exchange, token: str | None) -> Refusal | bool:
     policy = exchange.snapshot.identity
-    if token is None or policy.verify_jwt is None:
+    if token is None or policy.verify_jwt is None:  # a credential of another form
         return False
     claims = policy.verify_jwt(token)
     if claims is None:

@@ -1,11 +1,13 @@
 """Screen the prompt against the acceptable use policy of the model's licenses."""
 
+from dataclasses import replace
+
 from guard.exchange.exchange import Exchange
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.snapshot import Ruling
 from guard.screening.automaton import TooManyMatches
 from guard.screening.findings import Action, Finding
-from guard.screening.segments import Direction
+from guard.screening.segments import Direction, Source
 
 
 def screen_prompt(exchange: Exchange) -> Refusal | None:
@@ -22,6 +24,8 @@ def screen_prompt(exchange: Exchange) -> Refusal | None:
     blocked: Refusal | None = None
     for finding in findings:
         ruling = model.rulings.get(finding.category)
+        if ruling is not None and finding.source is Source.SYSTEM:
+            ruling = replace(ruling, action=min(ruling.action, exchange.snapshot.surface.system_prompts))
         if ruling is None or ruling.action is Action.OFF:
             continue
         exchange.findings.append((Direction.PROMPT, finding, ruling))

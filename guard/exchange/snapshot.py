@@ -113,6 +113,9 @@ class SurfacePolicy:
     """``drop`` or ``deny``."""
     unscannable: str = "deny"
     """``deny`` or ``allow`` for parts that no text rule can read (images, audio, files)."""
+    system_prompts: Action = Action.FLAG
+    """The most that is done about a finding in a system prompt. Applications write there what the model must refuse, in
+    the very words of the rules; where callers are strangers, BLOCK closes the role to them."""
 
 
 @dataclass(frozen=True, slots=True)

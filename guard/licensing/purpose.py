@@ -1,11 +1,14 @@
 """What an identity says it does with the answers, and how far a request's own header may change that."""
 
+import re
 from functools import lru_cache
 from typing import NamedTuple, Self
 
 SERVE, EVALUATE, TRAIN, SYNTHETIC_DATA, UNKNOWN = "serve", "evaluate", "train", "synthetic-data", "unknown"
 PLAIN = frozenset({SERVE, EVALUATE, UNKNOWN})
 """Purposes that train nothing."""
+_TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,119}")
+"""A model name. It is written to the audit log as it was stated, so nothing else may be smuggled into it."""
 _TARGETED = frozenset({TRAIN, SYNTHETIC_DATA})
 
 _WITHIN: dict[str, frozenset[str]] = {
@@ -32,7 +35,7 @@ class Purpose(NamedTuple):
         kind, target = kind.lower(), target.strip()
         if kind in PLAIN and not colon:
             return cls(kind)
-        if kind in _TARGETED and target and len(target) <= 200 and target.isprintable():
+        if kind in _TARGETED and _TARGET.fullmatch(target):
             return cls(kind, target)
         raise ValueError(
             f"purpose {text[:80]!r}; allowed: serve, evaluate, train:TARGET, synthetic-data:TARGET, unknown"

@@ -16,8 +16,8 @@ from guard.screening.findings import Action
 from guard.screening.normalize import fold, is_word
 from guard.screening.segments import Direction, Source
 
-DEFAULT_SOURCES = frozenset(Source) - {Source.TOOL_DEFINITION, Source.SYSTEM}
-"""Operators write system prompts and tool definitions; reading them made other filters refuse every call."""
+DEFAULT_SOURCES = frozenset(Source) - {Source.TOOL_DEFINITION}
+"""Tool definitions are written by operators; reading them made other filters refuse every call."""
 MAX_WITHIN = 400
 MAX_LITERAL = 80
 

@@ -42,10 +42,25 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger("guard")
 
-NEVER_FORWARDED = frozenset(
-    {b"content-length", b"content-type", b"transfer-encoding", b"accept-encoding", b"expect", b"x-guard-purpose"}
+FORWARDED = frozenset(
+    {
+        b"accept",
+        b"anthropic-beta",
+        b"anthropic-version",
+        b"authorization",
+        b"baggage",
+        b"host",
+        b"traceparent",
+        b"tracestate",
+        b"user-agent",
+        b"x-api-key",
+    }
 )
-"""Request headers that Guard writes itself or that are addressed to it."""
+"""Request headers that reach the server behind; Guard adds those of the body. vLLM takes priorities, session ids and
+request ids from headers of a caller's choice: default deny holds for headers too (invariant 5)."""
+
+MOST_TOKEN_PROMPTS = 128
+"""Prompts given as token ids in one request: each is a question to the server behind, whatever the policy allows."""
 
 
 _random = random.Random(os.urandom(32))  # noqa: S311 - an id to find an entry by, no secret
@@ -59,6 +74,9 @@ def new_reference() -> str:
 
 class GuardMiddleware:
     """An ASGI app that decides every request before ``app`` sees it and every answer before the client does."""
+
+    peer_from_header = False
+    """True if the server in front may have taken ``scope["client"]`` from X-Forwarded-For, which anybody can send."""
 
     def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
         self.app = app
@@ -107,15 +125,8 @@ class GuardMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        client = scope.get("client")
-        head = Head(
-            scope["method"],
-            scope["path"],
-            tuple(scope["headers"]),
-            client[0] if client else "",
-            new_reference(),
-            started,
-        )
+        headers = tuple(scope["headers"])
+        head = Head(scope["method"], scope["path"], headers, self._peer(scope, headers), new_reference(), started)
         match = surfaces.match(head.method, head.path)
         if isinstance(match, surfaces.Refused):
             await self._turn_away(head, send, match.denial, match.allow)
@@ -125,6 +136,13 @@ class GuardMiddleware:
             await pass_through(self.app, match, head, scope, receive, send, self.runtime)
         else:
             await self._serve(match, head, scope, receive, send)
+
+    def _peer(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> str:
+        """Return the address of the hop that sent the request; empty where a header may have written it."""
+        client = scope.get("client")
+        if client is None or (self.peer_from_header and any(name == b"x-forwarded-for" for name, _ in headers)):
+            return ""
+        return str(client[0])
 
     async def _turn_away(self, head: Head, send: Send, refusal: Refusal, allow: str = "") -> None:
         refusal = refusal.referenced(head.reference)
@@ -165,18 +183,21 @@ class GuardMiddleware:
             settle(exchange)
 
     def _forwarded(self, scope: Scope, exchange: Exchange, body: bytes) -> Scope:
-        """Return the scope for the server behind: our body's headers, no identity headers from untrusted peers."""
+        """Return the scope for the server behind: known headers, our body's, identity headers of trusted hops only."""
         policy, head = exchange.snapshot.identity, exchange.head
-        hidden = NEVER_FORWARDED
-        if not peer_trusted(head.peer, policy.trusted_from):
-            hidden = hidden | {name.encode() for name in policy.trusted_headers}
-        headers = [(name, value) for name, value in head.headers if name not in hidden]
+        kept = FORWARDED
+        if policy.trusted_from and peer_trusted(head.peer, policy.trusted_from):
+            kept = kept | {name.encode() for name in policy.trusted_headers}
+        headers = [(name, value) for name, value in head.headers if name in kept]
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(body)).encode()))
         return {**scope, "headers": headers, "query_string": b""}
 
     async def _detokenize(self, exchange: Exchange, scope: Scope) -> Refusal | None:
         """Add the text of prompts given as token ids to the segments, or refuse: ids bypass every text rule."""
+        if len(exchange.inquiry.token_prompts) > MOST_TOKEN_PROMPTS:
+            message = f"Too many prompts of token ids; allowed: {MOST_TOKEN_PROMPTS}."
+            return exchange.refuse(Refusal(400, Code.MALFORMED, message))
         for index, tokens in enumerate(exchange.inquiry.token_prompts):
             query: dict[str, Any] = {"tokens": tokens}
             if exchange.inquiry.model is not None:

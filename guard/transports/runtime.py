@@ -23,6 +23,7 @@ from guard.policy.config import Config
 from guard.policy.watch import ActivePolicy
 from guard.transports import readings
 from guard.transports.stores import Stores
+from guard.transports.throttle import Throttle
 from guard.usage.counter import UsageCounter
 
 log = logging.getLogger("guard")
@@ -74,6 +75,7 @@ class Runtime:
         self.registry = registry
         self.metrics = Metrics(registry)
         self._collector = UsageCollector(self._reading)
+        self._strangers = Throttle(10, 100, time.monotonic)
         self._stores: Stores | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -152,8 +154,15 @@ class Runtime:
         return facts
 
     def turned_away(self, refusal: Refusal) -> None:
-        """Report a request that was refused before it could become an exchange."""
+        """Report a request that was refused before it could become an exchange.
+
+        The metrics count every one; the audit chain gets as many as a stranger may write there (100 at once, 10 a
+        second), each with the number of those before it that were left out.
+        """
         self.metrics.request("deny", refusal.code.value, "none")
+        held_back = self._strangers.admit()
+        if held_back is None:
+            return
         refused = refusal.facts()
         reference = refused.pop("reference")
         self.log.append(
@@ -163,6 +172,7 @@ class Runtime:
                 "verdict": "deny",
                 "ending": "refused",
                 "refused": {"code": refusal.code.value, **refused},
+                "not_listed_before": held_back,
             },
         )
 

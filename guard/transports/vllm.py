@@ -3,6 +3,9 @@
 vLLM builds the class with the app as its only argument, once per API process, when the server starts. It must be the
 last ``--middleware`` named, which makes it the outermost. It then sits outside vLLM's own API-key check, and so counts
 a user only once a 2xx answer starts.
+
+Requests with an X-Forwarded-For header come from nobody in particular here, so identity headers (``trusted_from``) are
+not believed on them, unless vLLM runs with ``FORWARDED_ALLOW_IPS=`` (empty): then its uvicorn leaves the peer alone.
 """
 
 import logging
@@ -54,6 +57,9 @@ class Guard(GuardMiddleware):
     """GuardMiddleware configured from the environment; with a bad configuration the server does not start."""
 
     def __init__(self, app: ASGIApp) -> None:
+        # vLLM's uvicorn believes X-Forwarded-For from FORWARDED_ALLOW_IPS (default: loopback). Only where that is set
+        # to nothing is the peer's address the peer's own.
+        self.peer_from_header = os.environ.get("FORWARDED_ALLOW_IPS") != ""
         self._failure: Exception | None = None
         path = os.environ.get("GUARD_CONFIG")
         try:

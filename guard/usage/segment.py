@@ -191,6 +191,9 @@ class Segment:
                 self.sealed = True  # stays so if the next line raises: a later fdatasync would not tell of lost pages
                 os.fdatasync(self.fd)
                 self.sealed = False
+            if os.fstat(self.fd).st_nlink == 0:
+                self.sealed = True
+                raise OSError("the file was removed, and nothing written to it is found again")
         except OSError as error:
             self._undo()
             raise SpoolError(f"usage spool {self.path}: {error}") from error

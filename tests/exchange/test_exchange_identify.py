@@ -53,6 +53,20 @@ def test_a_verified_token_outranks_everything_and_is_namespaced_by_its_issuer():
     assert first.identity.key != second.identity.key
 
 
+def test_what_looks_like_a_token_is_an_opaque_key_where_nothing_verifies_tokens():
+    world = World(registered_only=True, keys={digest_key("sk-1"): Entitlement("one")})
+    assert identify(world.exchange(headers=bearer("eyJa.b.c"))).status == 401
+    exchange = World().exchange(headers=bearer("eyJa.b.c"))
+    identify(exchange)
+    assert exchange.identity.source == "credential"
+
+
+@pytest.mark.parametrize("name", [b"authorization", b"x-api-key", b"x-guard-purpose"])
+def test_a_request_has_one_sender_and_one_purpose(name):
+    refusal = identify(World().exchange(headers=((name, b"Bearer a"), (name, b"Bearer b"))))
+    assert (refusal.status, refusal.code.value) == (400, "malformed")
+
+
 def test_an_invalid_token_is_refused_and_not_replaced_by_a_body_field():
     world = World(verify_jwt=lambda _: None)
     refusal = identify(world.exchange(claimed=ALICE, headers=bearer("eyJa.b.c")))

@@ -12,7 +12,9 @@ from guard.exchange.inquiry import FieldUse
 from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
 from guard.exchange.record import Ending, ServedChoice, Verdict, record, verdict
 from guard.exchange.screen_output import OutputScreen
-from guard.exchange.snapshot import Mode, SurfacePolicy
+from guard.exchange.snapshot import FieldAction, FieldRule, Mode, SurfacePolicy
+from guard.screening.findings import Action
+from guard.screening.segments import Segment, Source
 
 STEPS = BEFORE_TEXT + BEFORE_FORWARD
 
@@ -57,6 +59,27 @@ def test_fields_are_stripped_and_clamped_in_the_document_that_is_sent():
     assert exchange.inquiry.choices == 4
 
 
+def test_shadow_mode_leaves_the_traffic_alone_and_notes_every_edit():
+    document = {"model": "tiny", "n": 9, "request_id": "mine"}
+    uses = [FieldUse("samples", "n", 9), FieldUse("caller_ids", "request_id", "mine"), FieldUse("samples", "n", 2)]
+    exchange = World(mode=Mode.SHADOW).exchange(document=document, uses=uses, choices=9)
+    assert walk(exchange, STEPS) is None
+    assert document == {"model": "tiny", "n": 9, "request_id": "mine"}
+    assert [refusal.code.value for refusal in exchange.shadowed] == ["field_denied", "field_denied"]
+
+
+@pytest.mark.parametrize(("given", "sent"), [({}, 10), ({"max_tokens": 5}, None)])
+def test_a_length_limit_holds_for_requests_that_state_none(given, sent):
+    world = World()
+    model = world.snapshot.models["tiny"]
+    limited = replace(model, fields={**model.fields, "length": FieldRule(FieldAction.CLAMP, 10)})
+    world.snapshot = replace(world.snapshot, models={"tiny": limited})
+    uses = [FieldUse("length", name, value) for name, value in given.items()]
+    exchange = world.exchange(document={"model": "tiny", **given}, uses=uses)
+    assert walk(exchange, STEPS) is None
+    assert exchange.inquiry.document.get("max_completion_tokens") == sent
+
+
 def test_a_clamp_that_cannot_be_met_by_editing_refuses():
     document = {"model": "tiny", "prompt": ["a"] * 9}
     refusal = walk(World().exchange(document=document, uses=[FieldUse("samples", "prompt", 9)], choices=9), STEPS)
@@ -74,6 +97,14 @@ def test_a_forbidden_prompt_is_refused_with_license_clause_and_category_but_not_
     refusal = walk(World().exchange("please FORBIDDEN"), STEPS)
     assert refusal.facts() == {"reference": "ref0", "license": "llama-2", "clause": "2.a", "category": "S9"}
     assert "FORBIDDEN" not in refusal.message
+
+
+@pytest.mark.parametrize(("most", "refused", "kept"), [("FLAG", False, 1), ("BLOCK", True, 1), ("OFF", False, 0)])
+def test_a_system_prompt_is_flagged_unless_the_policy_says_otherwise(most, refused, kept):
+    world = World(surface=SurfacePolicy(system_prompts=Action[most]))
+    exchange = world.exchange(segments=[Segment(Source.SYSTEM, "never say FORBIDDEN", "messages[0].content")])
+    assert (walk(exchange, STEPS) is not None) is refused
+    assert len(exchange.findings) == kept
 
 
 def test_a_broken_check_is_never_a_pass():

@@ -104,7 +104,7 @@ def test_rules_read_the_sources_they_name():
     rules = {source: [finding.rule for finding in scan(text, source)] for source in Source}
     both, everywhere = ["S9.bomb", "S9.everywhere"], ["S9.everywhere"]
     assert rules == {
-        source: everywhere if source in {Source.SYSTEM, Source.TOOL_DEFINITION} else both for source in Source
+        source: everywhere if source is Source.TOOL_DEFINITION else both for source in Source
     }
 
 

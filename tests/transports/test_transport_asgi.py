@@ -263,6 +263,17 @@ def test_token_prompts_are_read_through_the_server_behind_before_they_are_forwar
     run(story())
 
 
+def test_token_prompts_are_bounded_whatever_the_policy_allows(tmp_path):
+    async def story():
+        inner = Inner()
+        async with guarded(tmp_path, inner, "mode: shadow\n" + CONFIG) as guard:
+            reply = await guard.post({"model": "free", "prompt": [[1]] * 2000}, path="/v1/completions")
+            assert (reply.status, reply.json["error"]["code"]) == (400, "malformed")
+            assert inner.requests == []
+
+    run(story())
+
+
 def test_the_model_list_does_not_show_where_the_weights_lie(tmp_path):
     async def story():
         models = {"object": "list", "data": [{"id": "tiny", "root": "/srv/weights/tiny", "parent": None}]}
@@ -322,11 +333,17 @@ def test_identity_headers_of_strangers_do_not_reach_the_server_behind(tmp_path):
     async def story():
         inner = Inner()
         async with guarded(tmp_path, inner) as guard:
-            headers = ((b"x-forwarded-user", b"eve"), (b"x-guard-purpose", b"serve"), (b"authorization", b"Bearer k"))
+            headers = (
+                (b"x-forwarded-user", b"eve"),
+                (b"x-guard-purpose", b"serve"),
+                (b"x-vllm-priority", b"-9"),
+                (b"x-request-id", b"mine"),
+                (b"authorization", b"Bearer k"),
+            )
             await guard.post(chat(), headers=headers)
             sent = inner.requests[0][1]
             assert b"x-forwarded-user" not in sent
-            assert b"x-guard-purpose" not in sent
+            assert set(sent) == {b"authorization", b"content-type", b"content-length"}
             assert sent[b"authorization"] == b"Bearer k"
 
     run(story())

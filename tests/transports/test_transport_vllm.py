@@ -57,6 +57,32 @@ def test_a_bad_configuration_stops_the_server(tmp_path, monkeypatch, text):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(("allowed", "believed"), [(None, False), ("127.0.0.1", False), ("", True)])
+def test_a_peer_that_a_header_may_have_written_is_not_trusted(tmp_path, monkeypatch, allowed, believed):
+    trusting = CONFIG + "identity: {{trusted_from: [10.0.0.0/8], trusted_headers: [x-user-id]}}\n"
+    (tmp_path / "guard.yaml").write_text(trusting.format(state=tmp_path / "state"))
+    monkeypatch.setenv("GUARD_CONFIG", str(tmp_path / "guard.yaml"))
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    if allowed is not None:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", allowed)
+
+    async def story():
+        from asgi_world import Guarded
+
+        host = Host(Guard(Inner()))
+        await host.say("lifespan.startup")
+        guard = Guarded(host.app, host.app.runtime)
+        headers = ((b"x-forwarded-for", b"10.1.2.3"), (b"x-user-id", b"victim"))
+        document = chat()
+        del document["user"]
+        await guard.post(document, headers=headers, peer="10.1.2.3")
+        assert guard.users("llama-2") == int(believed)
+        await host.say("lifespan.shutdown")
+        await host.task
+
+    asyncio.run(story())
+
+
 def test_two_processes_on_one_state_directory_share_the_ledger_and_one_serves_the_admin_port(tmp_path, monkeypatch):
     (tmp_path / "guard.yaml").write_text(CONFIG.format(state=tmp_path / "state"))
     monkeypatch.setenv("GUARD_CONFIG", str(tmp_path / "guard.yaml"))

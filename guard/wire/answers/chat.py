@@ -162,8 +162,7 @@ def bring_rest(lane: Lane, choice: ChunkChoice | WholeChoice) -> bool:
             if entries:
                 tokens = logprobs.read(entries)
                 opaque |= tokens.opaque
-                if tokens.text:
-                    lane.beside("logprobs", tokens.text)
+                logprobs.bring(lane, tokens)
     if isinstance(choice.stop_reason, str) and choice.stop_reason:
         lane.whole("stop_reason", choice.stop_reason)
     return opaque

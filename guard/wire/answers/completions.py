@@ -57,8 +57,7 @@ def bring(lane: Lane, choice: Choice) -> bool:
     if choice.logprobs is not None:
         tokens = logprobs.read_columns(choice.logprobs)
         opaque |= tokens.opaque
-        if tokens.text:
-            lane.beside("logprobs", tokens.text)
+        logprobs.bring(lane, tokens)
     if isinstance(choice.stop_reason, str) and choice.stop_reason:
         lane.whole("stop_reason", choice.stop_reason)
     return opaque

@@ -73,9 +73,7 @@ def bring(lane: Lane, index: int, item: Json) -> None:
             lane.add(text, string(part, key))
         lane.end(text)
         if part.get("logprobs"):
-            tokens = logprobs.read(part["logprobs"])
-            if tokens.text:
-                lane.beside("logprobs", tokens.text)
+            logprobs.bring(lane, logprobs.read(part["logprobs"]))
         _bring_rest(lane, name, part, {key, "logprobs"})
     _bring_rest(lane, kind_of(kind), item, {"content", "summary"})
 

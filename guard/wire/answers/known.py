@@ -21,7 +21,7 @@ def shape(names: str, **objects: Shape) -> Shape:
 def strip(value: Any, known: Shape) -> bool:
     """Remove every key that ``known`` does not name from the object (or the objects of the list) ``value``.
 
-    Returns True if any of them could have carried text; numbers, booleans, null and empty values cannot.
+    Returns True if there was any: the event must be written anew then, because a key alone can carry text.
     """
     if isinstance(value, list):
         found = [strip(item, known) for item in value]  # every item, not up to the first
@@ -30,7 +30,8 @@ def strip(value: Any, known: Shape) -> bool:
         return False
     carried = False
     for key in [key for key in value if key not in known]:
-        carried |= not textless(value.pop(key))
+        del value[key]
+        carried = True
     for key, below in known.items():
         if below is not None and value.get(key):
             carried |= strip(value[key], below)

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from guard.wire.answers.hold import Lane
 from guard.wire.answers.known import shape, strip
 from guard.wire.dialect import GarbledAnswer
 
@@ -18,26 +19,43 @@ class TokenText(NamedTuple):
     """Something in the entries was taken out, so they must be written anew."""
     opaque: bool
     """Some tokens are ids whose text nothing tells."""
+    ranks: tuple[str, ...] = ()
+    """What the alternatives of each rank spell: a model that is steered can say in them what it does not sample."""
+
+
+def bring(lane: Lane, tokens: TokenText) -> None:
+    """Tell ``lane`` what ``tokens`` spell, sampled and not; each rank is a text of its own."""
+    if tokens.text:
+        lane.beside("logprobs", tokens.text)
+    for rank, text in enumerate(tokens.ranks):
+        if text:
+            lane.beside(f"logprobs.{rank}", text)
 
 
 def read(entries: Any) -> TokenText:
     """Read a list of OpenAI logprob entries, and take unknown keys and ``bytes`` that are not the token's out of it.
 
-    Alternatives (``top_logprobs``) are cleaned too; their text is not part of the result.
+    Alternatives (``top_logprobs``) are cleaned too, and spell ``ranks``.
     """
     if not isinstance(entries, list):
         raise GarbledAnswer("logprobs that are not a list")
     changed = strip(entries, _ENTRY)
     opaque = False
     texts: list[str] = []
+    ranks: list[list[str]] = []
     for entry in entries:
         token, odd = _token(entry)
         changed |= odd
         opaque |= token.startswith(_PLACEHOLDER)
         texts.append(token)
-        for other in entry.get("top_logprobs") or ():
-            changed |= _token(other)[1]
-    return TokenText("".join(texts), changed, opaque)
+        for rank, other in enumerate(entry.get("top_logprobs") or ()):
+            alternative, odd = _token(other)
+            changed |= odd
+            opaque |= alternative.startswith(_PLACEHOLDER)
+            if rank == len(ranks):
+                ranks.append([])
+            ranks[rank].append(alternative)
+    return TokenText("".join(texts), changed, opaque, tuple(map("".join, ranks)))
 
 
 def read_columns(logprobs: Any) -> TokenText:
@@ -45,8 +63,16 @@ def read_columns(logprobs: Any) -> TokenText:
     tokens = logprobs.get("tokens") or []
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise GarbledAnswer("logprobs.tokens that are not a list of strings")
-    opaque = any(token.startswith(_PLACEHOLDER) for token in tokens)
-    return TokenText("".join(tokens), False, opaque)
+    ranks: list[list[str]] = []
+    for alternatives in logprobs.get("top_logprobs") or ():
+        if alternatives is not None and not isinstance(alternatives, dict):
+            raise GarbledAnswer("logprobs.top_logprobs that are not a list of objects")
+        for rank, token in enumerate(alternatives or ()):
+            if rank == len(ranks):
+                ranks.append([])
+            ranks[rank].append(token)
+    opaque = any(token.startswith(_PLACEHOLDER) for texts in (tokens, *ranks) for token in texts)
+    return TokenText("".join(tokens), False, opaque, tuple(map("".join, ranks)))
 
 
 def _token(entry: Any) -> tuple[str, bool]:

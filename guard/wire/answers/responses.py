@@ -115,8 +115,7 @@ class ResponseStream(TypedStream):
             tokens = logprobs.read(event["logprobs"])
             changed |= tokens.changed
             self._tokens.setdefault(key, []).append(tokens.text)
-            if tokens.text:
-                self.lane.beside("logprobs", tokens.text)
+            logprobs.bring(self.lane, tokens)
         return changed
 
     @staticmethod
@@ -159,7 +158,8 @@ class ResponseStream(TypedStream):
                 if key == "logprobs":
                     tokens = logprobs.read(item)
                     changed |= tokens.changed
-                    self.string("logprobs", tokens.text)
+                    for text in (tokens.text, *tokens.ranks):
+                        self.string("logprobs", text)
                 elif key not in items.KEYS:
                     self.string(name, msgspec.json.encode({key: item}).decode())
                 else:
