@@ -39,6 +39,7 @@ def run(bare, *command):
 
 def test_it_is_small(bare):
     _, added = bare
+    print(f"an installation adds {added / 1e6:.0f} MB")  # shown by pytest -rP
     assert 10_000_000 < added < MOST
 
 

@@ -1,6 +1,7 @@
 """``guard audit``: whether the audit chain is as it was written."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from guard.evidence.verify import Report
 
-EX_BAD = 1
+EX_BAD, EX_DATA = 1, 65
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
@@ -25,7 +26,7 @@ def audit() -> None:
 @app.command()
 def verify(
     path: Path | None = typer.Argument(
-        None, help="A journal, or a directory of journals. Default: those of guard.yaml."
+        None, help="A journal, or a directory of journals. Default: those of the configuration."
     ),
     config: Path | None = typer.Option(None, help="guard.yaml, which names the state directory."),
     head: list[str] = typer.Option(
@@ -34,18 +35,23 @@ def verify(
     length: int | None = typer.Option(None, min=0, help="The least number of entries there must be in all."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Verify that no entry was changed, removed, inserted or moved. Ends with 0 if so, 1 if not.
+    """Verify that no entry was changed, removed, inserted or moved. Ends with 0 if so, 1 if not, 65 without a journal.
 
     Entries cut off the end show only against a head or a length that was kept elsewhere.
     """
+    from guard.evidence.verify import NoJournalError
     from guard.evidence.verify import verify as walk
 
+    for wanted in head:
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", wanted):
+            raise typer.BadParameter(f"'{wanted}'; allowed: 64 hexadecimal digits", param_hint="--head")
     where = path or _journals(config)
     try:
         report = walk(where, heads=head, length=length)
-    except OSError as error:
-        print(f"{where}: {error.strerror}" if error.strerror else error, file=sys.stderr)
-        raise typer.Exit(EX_BAD) from error
+    except (NoJournalError, OSError) as error:
+        strerror = getattr(error, "strerror", None)
+        print(f"{where}: {strerror}" if strerror else error, file=sys.stderr)
+        raise typer.Exit(EX_DATA) from error
     if as_json:
         print(json.dumps(asdict(report) | {"first_bad": report.first_bad and report.first_bad._asdict()}))
     else:
@@ -55,11 +61,10 @@ def verify(
 
 def _journals(config: Path | None) -> Path:
     from guard.policy.load import load_config
+    from guard.policy.locations import configuration
     from guard.provenance.layout import Layout
 
-    if config is None and Path("guard.yaml").is_file():
-        config = Path("guard.yaml")
-    return Layout(Path(load_config(config).state_dir)).audit
+    return Layout(Path(load_config(configuration(config)).state_dir)).audit
 
 
 def _lines(report: "Report") -> Iterator[str]:

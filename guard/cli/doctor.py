@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from guard.policy.config import Config
     from guard.transports.upstream import Upstream
 
+EX_CONFIG = 78
 PROBES: tuple[tuple[str, str], ...] = (
     ("/invocations", "runs whole chats and completions, also past an --api-key"),
     ("/generative_scoring", "gives token probabilities, also past an --api-key"),
@@ -39,7 +40,7 @@ STALE_DAYS = 180
 
 
 class Check(NamedTuple):
-    """One thing that was looked at. ``state`` is ``ok``, ``warn`` or ``fail``; only ``fail`` makes the exit code 1."""
+    """One thing that was looked at. ``state`` is ``ok``, ``warn`` or ``fail``; only ``fail`` makes the code not 0."""
 
     name: str
     state: str
@@ -51,13 +52,28 @@ def doctor(
     upstream: str | None = typer.Option(None, help="Inference server, instead of the configuration's."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Probe a deployment for what Guard cannot see or guard."""
-    checks = list(examine(config, upstream))
+    """Probe a deployment for what Guard cannot see or guard.
+
+    Ends with 0 if nothing failed, 1 if something did, and 78 if it is the configuration.
+    """
+    from guard.policy.document import PolicyError
+    from guard.policy.load import load_config
+    from guard.policy.locations import configuration
+
+    if upstream is not None:
+        try:
+            load_config(None, {"upstream": upstream})
+        except PolicyError as error:
+            allowed = error.problems[0].allowed
+            raise typer.BadParameter(f"'{upstream}'; allowed: {allowed}", param_hint="--upstream") from None
+    checks = list(examine(configuration(config), upstream))
     failed = any(check.state == "fail" for check in checks)
     if as_json:
         typer.echo(json.dumps({"ok": not failed, "checks": [check._asdict() for check in checks]}, indent=2))
     else:
         _table(checks)
+    if any(check.name == "policy" and check.state == "fail" for check in checks):
+        raise typer.Exit(EX_CONFIG)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -97,7 +113,7 @@ def _policy(digest: str, path: Path | None) -> Iterator[Check]:
 def _state(config: "Config") -> Iterator[Check]:
     import os
 
-    from guard.usage.ledger import LedgerError, LedgerUnavailable, open_ledger, sqlite_url
+    from guard.usage.ledger import LedgerError, LedgerUnavailable, open_ledger, parse_url, sqlite_url
     from guard.usage.pseudonym import Pseudonymizer, PseudonymKeyError, load_or_create_key
 
     state = Path(config.state_dir)
@@ -127,8 +143,8 @@ def _state(config: "Config") -> Iterator[Check]:
             yield Check("pseudonym key", "ok" if private else "fail", detail + ("" if private else "; allowed: 0600"))
 
     url = config.usage.ledger or sqlite_url(state / "ledger.db")
-    scheme, _, place = url.partition("://")
-    if scheme == "sqlite" and not Path(place.partition("?")[0]).exists():
+    place = parse_url(url).path
+    if not Path(place).exists():
         yield Check("ledger", "warn", f"{place} is not there yet; it will be made on the first start")
         return
     try:

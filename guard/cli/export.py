@@ -47,6 +47,9 @@ def check(
     from guard.provenance.judge import judge_of
     from guard.provenance.statement import statement
 
+    if not target.strip():
+        allowed = "a repository, a family or a license id"
+        raise typer.BadParameter(f"names no model; allowed: {allowed}", param_hint="--target")
     if write_clean is not None:
         _check_clean(data, write_clean)
     directory, secret, licenses = _where(config, index, key)
@@ -87,15 +90,13 @@ def _where(
 ) -> tuple[Path, bytes, "Mapping[str, License]"]:  # fmt: skip
     """Return the index, the key it was made with, and the licenses to judge by."""
     from guard.policy.load import load_config
-    from guard.policy.locations import shipped_licenses
+    from guard.policy.locations import configuration, shipped_licenses
     from guard.policy.packs import load_packs, shipped_packs
     from guard.provenance.layout import Layout
 
     if config is None and index is not None and key is not None:
         return index, _secret(key), shipped_packs()
-    if config is None and Path("guard.yaml").is_file():
-        config = Path("guard.yaml")
-    settings = load_config(config)
+    settings = load_config(configuration(config))
     layout, own = Layout(Path(settings.state_dir)), [Path(name) for name in settings.policies]
     licenses = load_packs([shipped_licenses(), *own]) if own else shipped_packs()
     return index or layout.provenance, _secret(key or layout.key), licenses

@@ -31,8 +31,8 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("guard.cli.demo", "demo", "Play real traffic through Guard and show what happens to it."),
     "serve": Entry("guard.cli.serve", "serve", "Stand in front of an inference server as a sidecar."),
-    "policy": Entry("guard.cli.policy", "app", "List and show licenses, check policies."),
-    "usage": Entry("guard.cli.usage", "app", "Show monthly active users by license."),
+    "policy": Entry("guard.cli.policy", "app", "List, show and check: license packs, and a policy."),
+    "usage": Entry("guard.cli.usage", "app", "Show the users a ledger counted, by license and month."),
     "screen": Entry("guard.cli.screen", "screen", "Screen JSON lines of text on standard input."),
     "export": Entry("guard.cli.export", "app", "Check whether a data set may train a model."),
     "audit": Entry("guard.cli.audit", "app", "Verify the audit chain."),

@@ -15,7 +15,9 @@ EX_UNAVAILABLE, EX_CONFIG = 69, 78
 
 
 def serve(
-    config: Path | None = typer.Option(None, envvar="GUARD_CONFIG", help="guard.yaml; the flags override it."),
+    config: Path | None = typer.Option(
+        None, help="guard.yaml (default: GUARD_CONFIG, else ./guard.yaml); flags override it."
+    ),
     upstream: str | None = typer.Option(None, envvar="GUARD_UPSTREAM", help="URL of the inference server."),
     license: str | None = typer.Option(None, envvar="GUARD_LICENSE", help="License id of every model not listed."),
     listen: str | None = typer.Option(None, envvar="GUARD_LISTEN", help="HOST:PORT or unix:///path for clients."),
@@ -27,6 +29,7 @@ def serve(
 
     Ends with 78 for a configuration that cannot be used and 69 for a port or store that cannot.
     """
+    from guard.policy.locations import configuration
     from guard.transports.admin import AdminExposedError, build_admin, read_token
     from guard.transports.asgi import GuardMiddleware
     from guard.transports.proxy import ProxyApp
@@ -44,9 +47,7 @@ def serve(
     }
     logging.basicConfig(level=os.environ.get("GUARD_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s")
     overrides = {name: value for name, value in given.items() if value is not None}
-    if config is None and not overrides and Path("guard.yaml").is_file():
-        config = Path("guard.yaml")
-    runtime = Runtime(config, overrides)
+    runtime = Runtime(configuration(config), overrides)
     settings = runtime.config
     limits = settings.upstream_timeouts
     try:

@@ -1,5 +1,6 @@
 """The operator's page: one render from facts to HTML. Every text is escaped; there is no script on it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -14,6 +15,14 @@ STYLE = files(__package__).joinpath("console.css").read_text(encoding="utf-8")
 _PAGE = Template(files(__package__).joinpath("console.html").read_text(encoding="utf-8"))
 _STATES = {"ok": ("ok", "within"), "approaching": ("warn", "approaching"), "over": ("bad", "over")}
 _VERDICTS = {"deny": "bad", "flag": "warn", "not_evaluated": "warn", "allow": "ok"}
+_PARTS = {
+    "spool": "sightings log",
+    "spool_records": "sightings waiting",
+    "ledger": "user ledger",
+    "audit": "audit log",
+    "provenance": "index of outputs",
+}
+"""What people call the parts that ``ready`` names; others are shown by their own names."""
 
 Facts = Mapping[str, Any]
 
@@ -34,7 +43,7 @@ def render(
         hash=escape(snapshot.hash),
         short_hash=escape(snapshot.hash[:12]),
         ready=_badge("ok", "ready") if ready else _badge("bad", "not ready"),
-        parts="".join(_part(name, value) for name, value in parts.items()),
+        parts="".join(_part(name, value) for name, value in parts.items() if not _is_shown(name, value)),
         warnings=_warnings(snapshot.warnings),
         usage="".join(_license(row) for row in usage) or _nothing("No license with counted users is configured."),
         models=_models(snapshot),
@@ -51,7 +60,7 @@ def _license(row: Facts) -> str:
     limits = "".join(_limit(row, limit) for limit in row.get("limits", ()))
     return (
         f'<article class="card"><h3>{escape(row["license"])}</h3>'
-        f'<p class="figure">{_number(users)}<span> users in {escape(str(row["period"]))}</span></p>'
+        f'<p class="figure">{_number(users)} <span>users in {escape(str(row["period"]))}</span></p>'
         f'<p class="quiet">{kind}</p>'
         + (f'<ul class="quiet">{reasons}</ul>' if reasons else "")
         + (limits or '<p class="quiet">No user threshold.</p>')
@@ -66,15 +75,16 @@ def _limit(row: Facts, limit: Facts) -> str:
     scale = max(value, upper, 1)
     share = "less than 0.1%" if 0 < users < value / 1000 else f"{users / max(value, 1):.1%}"
     label = f"{_number(users)} of {_number(value)} users, {share}, {word}"
+    named = f"clause {escape(str(limit['clause']))}" if limit.get("clause") else "the operator's limit"
     effect = "acts at run time" if limit.get("standing") else "early warning: the license tests another date"
     return (
-        f'<div class="limit"><p><strong>{escape(str(limit["id"]))}</strong> {_badge(level, word)}</p>'
+        f'<div class="limit"><p><strong>{_number(value)} users ({named})</strong> {_badge(level, word)}</p>'
         f'<svg class="bar {level}" role="img" aria-label="{escape(label)}" width="100%" height="10">'
         '<rect class="track" width="100%" height="10" rx="5"/>'
         f'<rect class="range" width="{upper / scale:.4%}" height="10" rx="5"/>'
         f'<rect class="fill" width="{users / scale:.4%}" height="10" rx="5"/>'
         f'<rect class="mark" x="{min(value / scale, 0.997):.4%}" width="2" height="10"/></svg>'
-        f'<p class="quiet">{share} of {_number(value)}; clause {escape(str(limit.get("clause") or "-"))}; {effect}</p>'
+        f'<p class="quiet">{share} of the limit; {effect}</p>'
         "</div>"
     )
 
@@ -83,7 +93,7 @@ def _models(snapshot: Snapshot) -> str:
     rows = []
     for name, model in sorted(snapshot.models.items()):
         licenses = ", ".join(license_.id for license_ in model.licenses) or "undetermined"
-        blocked = ", ".join(sorted(model.blocking)) or "none"
+        blocked = ", ".join(sorted(model.blocking, key=_naturally)) or "none"
         rows.append((f"<code>{escape(name)}</code>", escape(licenses), escape(blocked)))
     unknown = "served, license undetermined" if snapshot.allow_unknown_models else "refused"
     table = _table("Models and their licenses", ("Model", "Licenses", "Blocking categories"), rows)
@@ -110,20 +120,22 @@ def _decisions(decisions: Iterable[Facts]) -> str:
     for item in decisions:
         refused: Facts = item.get("refused") or next(iter(item.get("shadowed") or ()), {})
         found = {str(finding["category"]) for finding in item.get("findings") or ()}
-        category = refused.get("category") or ", ".join(sorted(found))
+        category = refused.get("category") or ", ".join(sorted(found, key=_naturally))
         verdict = str(item.get("verdict", "-"))
         rows.append(
             (
                 escape(_moment(item.get("time"))),
                 f"<code>{escape(str(item.get('reference') or '-'))}</code>",
                 _badge(_VERDICTS.get(verdict, "warn"), verdict.replace("_", " ")),
+                escape(str(item.get("model") or "-")),
+                escape(str(item.get("surface") or "-")),
                 escape(str(refused.get("code") or "-")),
                 escape(str(refused.get("license") or "-")),
                 escape(str(refused.get("clause") or "-")),
                 escape(str(category or "-")),
             )
         )
-    headings = ("Time (UTC)", "Reference", "Verdict", "Code", "License", "Clause", "Category")
+    headings = ("Time (UTC)", "Reference", "Verdict", "Model", "Surface", "Code", "License", "Clause", "Category")
     return _table("Recent decisions", headings, rows) or _nothing("No request was refused or flagged yet.")
 
 
@@ -134,12 +146,21 @@ def _warnings(warnings: Sequence[str]) -> str:
     return f'<section class="notice"><h2>The policy warns</h2><ul>{items}</ul></section>'
 
 
+def _is_shown(name: str, value: object) -> bool:
+    """Return whether the page's head says ``value`` already: the policy, and that the start is over."""
+    return name == "policy" or (name == "started" and value is True)
+
+
 def _part(name: str, value: object) -> str:
-    if value is True or value is False:
-        shown = _badge("ok", "ok") if value else _badge("bad", "failing")
+    if isinstance(value, bool):
+        shown = _badge("ok", "yes") if value else _badge("bad", "not yet")
+    elif isinstance(value, int):
+        shown = _number(value)
+    elif value == "off":
+        shown = "off"
     else:
-        shown = escape(str(value))
-    return f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{shown}</dd></div>"
+        shown = _badge("ok" if value == "ok" else "bad", str(value))
+    return f"<div><dt>{escape(_PARTS.get(name) or name.replace('_', ' '))}</dt><dd>{shown}</dd></div>"
 
 
 def _table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -147,7 +168,15 @@ def _table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]])
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in headings)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td data-label="{escape(name)}"><span>{cell}</span></td>'
+            for name, cell in zip(headings, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -164,7 +193,12 @@ def _nothing(text: str) -> str:
 
 
 def _number(value: int) -> str:
-    return f"{value:,}".replace(",", "\u2009")
+    return f"{value:,}"
+
+
+def _naturally(name: str) -> list[tuple[int, str]]:
+    """Return what to sort ``name`` by, so that S2 comes before S10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def _moment(seconds: object) -> str:

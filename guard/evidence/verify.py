@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from guard.evidence.entry import CLOSE, GENESIS, OPEN, SUFFIX, fault, hash_of, outline
+
+
+class NoJournalError(Exception):
+    """There is no journal at a path, or what is there holds no entry of one; the text names the path."""
 
 
 class Bad(NamedTuple):
@@ -51,11 +57,14 @@ def verify(path: Path, *, heads: Collection[str] = (), length: int | None = None
     """Verify one journal file, or every one in a directory.
 
     ``heads`` are hashes kept elsewhere: each must be the hash of an entry. ``length`` is the least number of
-    entries all files together must have. Raises FileNotFoundError if there is no journal at ``path``.
+    entries all files together must have. Raises NoJournalError if there is no journal at ``path``, and OSError if
+    it cannot be read.
     """
     files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
     if not files:
-        raise FileNotFoundError(f"{path}: no journal (*{SUFFIX}) in this directory")
+        raise NoJournalError(f"{path}: no journal (*{SUFFIX}) in this directory")
+    if not path.is_dir() and not _is_journal(path):
+        raise NoJournalError(f"{path}: not a journal; allowed: a file Guard wrote, or a directory of them")
     wanted = frozenset(head.lower() for head in heads)
     chains = {file.stem: _walk(file, wanted) for file in files}
     entries = sum(chain.entries for chain in chains.values())
@@ -74,6 +83,20 @@ def verify(path: Path, *, heads: Collection[str] = (), length: int | None = None
         sum(chain.unclean for chain in chains.values()),
         bool(wanted) or length is not None,
     )
+
+
+def _is_journal(path: Path) -> bool:
+    """True unless something stands in the file, and not one line of it is an entry."""
+    empty = True
+    with path.open("rb") as file:
+        for line in file:
+            empty = False
+            try:
+                outline(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+            return True
+    return empty
 
 
 def _walk(path: Path, wanted: frozenset[str]) -> _Chain:

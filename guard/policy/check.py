@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from ipaddress import ip_address
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from guard.exchange.snapshot import FieldAction
@@ -11,8 +12,6 @@ from guard.licensing.lineage import stacks
 from guard.policy.config import Config
 from guard.policy.document import Document, Location, Problem, nearest
 from guard.policy.snapshot import UNDETERMINED, rulings, stack_of, user_thresholds
-
-LOOPBACK = ("127.", "localhost:", "[::1]:")
 
 
 def problems(
@@ -30,10 +29,13 @@ def problems(
 
 
 def _models(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Problem]:
+    packs_lost = document.misses(("policies",))
     for name, model in config.models.items():
         at: Location = ("models", name)
         if model.license is not None:
             yield from _license_ids(model.license, document, (*at, "license"), packs)
+            continue
+        if packs_lost or document.misses((*at, "license"), (*at, "base")):
             continue
         found = stack_of(name, model, packs)
         where: Location = (*at, "base") if model.base else at
@@ -47,7 +49,7 @@ def _models(config: Config, document: Document, packs: Mapping[str, License]) ->
     if config.license is not None:
         yield from _license_ids(config.license, document, ("license",), packs)
     if config.default_model is not None:
-        if config.default_model not in config.models:
+        if config.default_model not in config.models and not document.misses(("models", config.default_model)):
             yield document.problem(
                 ("default_model",),
                 f"'{config.default_model}'",
@@ -61,7 +63,8 @@ def _models(config: Config, document: Document, packs: Mapping[str, License]) ->
                 f"default_model together with {other}",
                 "one of them: both say what an unnamed model is",
             )
-    if not config.models and config.license is None and config.unknown_models == "refuse":
+    served = config.models or config.license is not None or config.unknown_models != "refuse"
+    if not served and not document.misses(("models",), ("license",), ("unknown_models",)):
         yield document.problem(
             ("models",), "no model can be served", "at least one model, a license, or unknown_models: undetermined"
         )
@@ -71,18 +74,28 @@ def _license_ids(
     ids: tuple[str, ...], document: Document, at: Location, packs: Mapping[str, License]
 ) -> Iterator[Problem]:
     for index, id_ in enumerate(ids):
-        if id_ not in packs:
+        if id_ not in packs and not document.misses(("policies",)):
             where = (*at, index) if (*at, index) in document.lines else at
             yield document.problem(where, f"unknown license '{id_}'", "the id of a pack", near=nearest(id_, packs))
 
 
 def _addresses(config: Config, document: Document) -> Iterator[Problem]:
-    if config.admin != "off" and not config.admin.startswith(LOOPBACK) and config.admin_token_file is None:
+    lost = document.misses(("admin",), ("admin_token_file",))
+    if config.admin != "off" and not lost and not _is_loopback(config.admin) and config.admin_token_file is None:
         yield document.problem(
             ("admin",), f"'{config.admin}' is not loopback and has no token", "127.0.0.1:PORT, or admin_token_file"
         )
-    if config.admin == config.listen:
-        yield document.problem(("admin",), f"'{config.admin}' is the address of listen too", "an address of its own")
+    if config.admin == config.listen and not document.misses(("admin",), ("listen",)):
+        at, other = ("admin", "listen") if ("admin",) in document.lines else ("listen", "admin")
+        yield document.problem((at,), f"'{config.admin}' is the address of {other} too", "an address of its own")
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name may be any machine's, and no host means every interface
 
 
 def _keys(config: Config, document: Document, environment: Mapping[str, str]) -> Iterator[Problem]:
@@ -102,15 +115,18 @@ def _keys(config: Config, document: Document, environment: Mapping[str, str]) ->
 
 def _limits(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Problem]:
     served = {license_.id for _, stack in _stacks(config, packs) for license_ in stack}
+    complete = _resolves(config, document, packs)
     for id_, value in config.usage.limits.items():
         at: Location = ("usage", "limits", id_)
         if id_ not in packs:
-            yield document.problem(at, f"unknown license '{id_}'", "the id of a pack", packs)
+            if not document.misses(("policies",)):
+                yield document.problem(at, f"unknown license '{id_}'", "the id of a pack", packs)
             continue
         if id_ not in served:
-            yield document.problem(
-                at, f"a limit for '{id_}', but no model is under it", "a license of a configured model", served
-            )
+            if complete:
+                yield document.problem(
+                    at, f"a limit for '{id_}', but no model is under it", "a license of a configured model", served
+                )
             continue
         thresholds = user_thresholds(packs[id_])
         if not thresholds:
@@ -125,10 +141,19 @@ def _limits(config: Config, document: Document, packs: Mapping[str, License]) ->
                 )
 
 
+def _resolves(config: Config, document: Document, packs: Mapping[str, License]) -> bool:
+    """True if the licenses of everything that is to be served are known, so that what is missing among them is."""
+    if document.misses(("policies",), ("models",), ("license",)):
+        return False
+    found = [stack_of(name, model, packs) for name, model in config.models.items()]
+    ids = [*(config.license or ()), *(id_ for stacks_ in found for stack in stacks_ for id_ in stack)]
+    return all(len(stacks_) == 1 for stacks_ in found) and all(id_ in packs for id_ in ids)
+
+
 def _actions(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Problem]:
     relaxed = {relax.category: relax for relax in config.screening.relax}
     for category, action in config.screening.actions.items():
-        if category in relaxed:
+        if category in relaxed or document.misses(("screening", "relax")):
             continue
         for model, stack in _stacks(config, packs):
             ruling = rulings(stack, {}).get(category)
@@ -140,7 +165,8 @@ def _actions(config: Config, document: Document, packs: Mapping[str, License]) -
                 )
                 break
     for index, relax in enumerate(config.screening.relax):
-        if relax.category not in config.screening.actions:
+        lost = document.misses(("screening", "actions", relax.category))
+        if relax.category not in config.screening.actions and not lost:
             yield document.problem(
                 ("screening", "relax", index, "category"),
                 f"'{relax.category}' is relaxed, but screening.actions says nothing about it",

@@ -5,7 +5,7 @@ relative to the working directory.
 """
 
 from datetime import date
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -44,10 +44,14 @@ class Section(BaseModel):
     """Strict and immutable: an unknown name is a mistake, never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    example: ClassVar[str]
+    """The section as somebody may write it, shown where something else than a mapping was found."""
 
 
 class Timeouts(Section):
     """Seconds Guard waits for the inference server."""
+
+    example = "{connect: 5}"
 
     connect: Seconds = Field(default=5, description="Seconds for a connection to be established.")
     read: Seconds = Field(default=600, description="Seconds without a byte from the inference server.")
@@ -56,6 +60,8 @@ class Timeouts(Section):
 
 class ModelConfig(Section):
     """One served model."""
+
+    example = "{license: llama-3.1}"
 
     license: LicenseIds | None = Field(
         default=None,
@@ -74,6 +80,8 @@ class ModelConfig(Section):
 
 class JwtConfig(Section):
     """How bearer tokens are verified."""
+
+    example = "{algorithms: [RS256], key_file: jwt.pem}"
 
     algorithms: tuple[Algorithm, ...] = Field(
         description="Accepted signature algorithms; HS* go with `secret_env`, all others with a key file."
@@ -104,6 +112,8 @@ class JwtConfig(Section):
 class KeyConfig(Section):
     """One registered API key."""
 
+    example = "{name: desk, key_env: DESK_KEY}"
+
     name: str = Field(min_length=1, description="Name of the application or tenant, as shown in reports.")
     sha256: KeyDigest | None = Field(
         default=None, description='SHA-256 of the key in hex (`printf %s "$KEY" | sha256sum`).'
@@ -130,6 +140,8 @@ class KeyConfig(Section):
 class IdentityConfig(Section):
     """Who is counted."""
 
+    example = "{unidentified: deny}"
+
     sources: tuple[Literal["jwt", "trusted_header", "api_key", "body"], ...] = Field(
         default=("jwt", "trusted_header", "api_key", "body"),
         description="Where identities come from, strongest first: a source is never overridden by a later one.",
@@ -140,10 +152,14 @@ class IdentityConfig(Section):
         "(the count becomes a lower bound), `deny` refuses with 401.",
     )
     trusted_headers: tuple[HeaderName, ...] = Field(
-        default=TRUSTED_HEADERS, description="Headers that carry the user's id, in order."
+        default=TRUSTED_HEADERS,
+        examples=["[x-forwarded-user]"],
+        description="Headers that carry the user's id, in order.",
     )
     trusted_from: tuple[Network, ...] = Field(
-        default=(), description="Networks whose identity headers are believed. Empty: nobody's are."
+        default=(),
+        examples=["[10.0.0.0/8]"],
+        description="Networks whose identity headers are believed. Empty: nobody's are.",
     )
     jwt: JwtConfig | None = Field(default=None, description="How bearer tokens are verified. Without it, none are.")
     keys: tuple[KeyConfig, ...] = Field(default=(), description="Registered API keys.")
@@ -158,9 +174,12 @@ class IdentityConfig(Section):
 class UsageConfig(Section):
     """Counting monthly active users."""
 
+    example = "{at_limit: observe}"
+
     ledger: LedgerUrl | None = Field(
         default=None,
-        description="`sqlite:///path`, `redis://...` (exact), `redis+hll://...`. Default: SQLite in `state_dir`.",
+        description="`sqlite:///absolute/path`, optionally with `?synchronous=full` (safe against power loss) or "
+        "`?synchronous=normal`. SQLite is the only store. Default: `ledger.db` in `state_dir`.",
     )
     zone: str = Field(default="UTC", description="Time zone in which calendar months begin.")
     at_limit: Literal["observe", "refuse_newcomers", "refuse_all"] = Field(
@@ -172,6 +191,7 @@ class UsageConfig(Section):
     )
     limits: dict[str, Annotated[int, Field(gt=0)]] = Field(
         default_factory=dict,
+        examples=["{llama-3.1: 1000000}"],
         description="Lower limits of your own by license id, in users a month. They act at run time, whatever the "
         "window of the license's threshold.",
     )
@@ -179,6 +199,8 @@ class UsageConfig(Section):
 
 class RelaxConfig(Section):
     """Somebody takes responsibility for being less strict than the license."""
+
+    example = "{category: S6, owner: legal@example.org, expires: 2027-06-30, reason: contract 17}"
 
     category: CategoryCode = Field(description="Category code (S1-S14, HR, D1).")
     owner: str = Field(min_length=1, description="Who answers for it.")
@@ -189,16 +211,26 @@ class RelaxConfig(Section):
 class ScreeningConfig(Section):
     """Screening against the acceptable use policy."""
 
+    example = "{unscannable: deny}"
+
     rules: tuple[str, ...] = Field(
-        default=(), description="Rule files or directories of your own, besides the shipped ones."
+        default=(),
+        examples=["[my-rules.yaml]"],
+        description="Rule files or directories of your own, besides the shipped ones.",
     )
     actions: dict[CategoryCode, ActionName] = Field(
         default_factory=dict,
+        examples=["{S6: block}"],
         description="Action by category for every model: `block`, `flag`, `log` or `off`. Only stricter than the "
         "license's own action, unless `relax` names an owner.",
     )
     relax: tuple[RelaxConfig, ...] = Field(
         default=(), description="Categories where `actions` may be looser than the license."
+    )
+    system_prompts: Literal["flag", "block", "off"] = Field(
+        default="flag",
+        description="The most that is done about findings in system prompts: applications write there what a model "
+        "must refuse, in the words of the rules. `block` where callers are strangers.",
     )
     unscannable: Literal["deny", "allow"] = Field(
         default="deny", description="Parts no text rule can read (images, audio, files)."
@@ -208,8 +240,11 @@ class ScreeningConfig(Section):
 class OutputsConfig(Section):
     """What leaves, in what detail, and what is kept to recognize it."""
 
+    example = "{receipts: true}"
+
     fields: dict[CapabilityName, FieldChoice] = Field(
         default_factory=dict,
+        examples=["{logprobs: deny}"],
         description="Action by capability: `allow`, `deny`, `strip` or `{clamp: N}`; overrides what follows from the "
         "license.",
     )
@@ -221,6 +256,8 @@ class OutputsConfig(Section):
 
 class SurfaceConfig(Section):
     """Which optional surfaces are open, and how large a request may be."""
+
+    example = "{enabled: [embeddings]}"
 
     enabled: tuple[Surface, ...] = Field(
         default=(),
@@ -241,12 +278,16 @@ class SurfaceConfig(Section):
 class EvidenceConfig(Section):
     """What is kept to show what happened."""
 
+    example = "{audit: true}"
+
     audit: bool = Field(default=True, description="Write the audit chain.")
     fsync: bool = Field(default=False, description="Sync every audit record to the disk.")
 
 
 class Config(Section):
     """guard.yaml."""
+
+    example = '{upstream: "http://127.0.0.1:8000", license: llama-3.1}'
 
     upstream: Url = Field(
         default="http://127.0.0.1:8000", description="Inference server: `http://`, `https://` or `unix:///path`."
@@ -274,8 +315,12 @@ class Config(Section):
     state_dir: str = Field(
         default="./guard-state", description="Keys, spool, ledger, audit log and fingerprints live here."
     )
-    policies: tuple[str, ...] = Field(default=(), description="Directories with license packs of your own.")
-    models: dict[str, ModelConfig] = Field(default_factory=dict, description="Served models by name.")
+    policies: tuple[str, ...] = Field(
+        default=(), examples=["[my-licenses]"], description="Directories with license packs of your own."
+    )
+    models: dict[str, ModelConfig] = Field(
+        default_factory=dict, examples=["{tiny: {license: llama-3.1}}"], description="Served models by name."
+    )
     license: LicenseIds | None = Field(
         default=None, description="License (or stack of licenses) of every model that is not listed under `models`."
     )

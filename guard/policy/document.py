@@ -3,25 +3,22 @@
 A problem reads ``file:line: path: found X; allowed: Y; did you mean 'Z'?``; a load reports all its problems at once.
 """
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
 from yaml.constructor import SafeConstructor
 
 Location = tuple[str | int, ...]
-ModelT = TypeVar("ModelT", bound=BaseModel)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is ten times faster and gives the same nodes
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a policy file. ``line`` is 1-based."""
+    """One mistake in a policy. ``line`` is 1-based, 0 for what stands in no file: ``defaults``, ``command line``."""
 
     file: str
     line: int
@@ -31,7 +28,8 @@ class Problem:
     nearest: str | None = None
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}: {self.path or 'document'}: {self.found}"
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        text = f"{place}: {self.path or 'document'}: {self.found}"
         if self.allowed:
             text += f"; allowed: {self.allowed}"
         if self.nearest:
@@ -54,17 +52,42 @@ class Document:
     file: str
     data: Any
     lines: dict[Location, int]
+    flaws: tuple[Problem, ...] = ()
+    """What is no value, or there twice; the values are not in ``data``, or the last one is."""
+    lost: frozenset[Location] = frozenset()
+    """Where something stood, or was meant to stand, that is not in ``data`` because it is mistaken."""
+    gaps: Mapping[Location, Sequence[int]] = field(default_factory=dict)
+    """The indices that are gone from lists, ascending, by the list's location; ``problem`` counts them."""
 
     def line(self, location: Location) -> int:
-        """Return the line of the value at ``location``, or of the nearest enclosing value that has one."""
+        """Return the line of the value at ``location``, or of the nearest enclosing value; 0 if there is no file."""
         while location and location not in self.lines:
             location = location[:-1]
-        return self.lines.get(location, 1)
+        return self.lines.get(location, 1 if self.lines else 0)
+
+    def origin(self, location: Location) -> Location:
+        """Return where the value at ``location`` of ``data`` stands in the file."""
+        found: Location = ()
+        for part in location:
+            for gap in self.gaps.get(found, ()):
+                if isinstance(part, int) and gap <= part:
+                    part += 1  # noqa: PLW2901 - each gap before it moves it on by one
+            found += (part,)
+        return found
+
+    def misses(self, *locations: Location) -> bool:
+        """Return True if something at, in or around one of ``locations`` is lost: its absence is not to be blamed."""
+        return any(
+            gone[: len(location)] == location or location[: len(gone)] == gone
+            for gone in self.lost
+            for location in locations
+        )
 
     def problem(
         self, location: Location, found: str, allowed: str = "", choices: Iterable[str] = (), near: str | None = None
     ) -> Problem:
         """Return a problem at ``location``; ``near``, or the choice nearest to the last path element, is suggested."""
+        location = self.origin(location)
         if near is None and location:
             near = nearest(str(location[-1]), choices)
         return Problem(self.file, self.line(location), show(location), found, allowed, near)
@@ -84,9 +107,9 @@ def show(location: Location) -> str:
     return text
 
 
-def read(path: Path, *, name: str | None = None) -> Document:
+def read(path: Path) -> Document:
     """Return the YAML document in ``path``; duplicate keys are refused. Raises PolicyError."""
-    return parse(read_text(path), name or str(path))
+    return parse(read_text(path), str(path))
 
 
 def read_text(path: Path) -> str:
@@ -100,110 +123,107 @@ def read_text(path: Path) -> str:
 
 def parse(text: str, file: str) -> Document:
     """Return the YAML document in ``text``. Raises PolicyError."""
-    try:
-        root = yaml.compose(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise PolicyError([Problem(file, line, "", f"not YAML: {error.problem}")]) from error
-    except yaml.YAMLError as error:
-        raise PolicyError([Problem(file, 1, "", f"not YAML: {error}")]) from error
+    document = scan(text, file)
+    if document.flaws:
+        raise PolicyError(document.flaws)
+    return document
+
+
+def scan(text: str, file: str) -> Document:
+    """Return the YAML document in ``text``, with its flaws if it has any. Raises PolicyError if it is not YAML."""
     lines: dict[Location, int] = {}
     problems: list[Problem] = []
-    data = _build(root, (), lines, problems, file, SafeConstructor()) if root is not None else None
-    if problems:
-        raise PolicyError(problems)
-    return Document(file, data, lines)
-
-
-def _build(
-    node: yaml.Node,
-    at: Location,
-    lines: dict[Location, int],
-    problems: list[Problem],
-    file: str,
-    scalars: SafeConstructor,
-) -> Any:
-    lines[at] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        mapping: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                problems.append(Problem(file, line, show(at), "a key that is a list or a mapping", "a name"))
-                continue
-            key = _scalar(key_node, scalars, problems, file, at)
-            where = (*at, key if isinstance(key, int) and not isinstance(key, bool) else str(key))
-            if key in mapping:
-                problems.append(Problem(file, line, show(where), "the key is there twice", "each key once"))
-            mapping[key] = _build(value_node, where, lines, problems, file, scalars)
-            lines[where] = line
-        return mapping
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(item, (*at, index), lines, problems, file, scalars) for index, item in enumerate(node.value)]
-    return _scalar(node, scalars, problems, file, at)
-
-
-def _scalar(node: yaml.Node, scalars: SafeConstructor, problems: list[Problem], file: str, at: Location) -> Any:
-    if node.tag == "tag:yaml.org,2002:bool" and node.value.lower() not in {"true", "false"}:
-        return node.value  # `off` and `no` are words here, as in YAML 1.2; a field that wants a truth value takes them
+    lost: set[Location] = set()
     try:
-        return scalars.construct_object(node, deep=True)
-    except (yaml.MarkedYAMLError, ValueError) as error:  # an unknown tag, a date such as 2026-02-31
-        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
-        problems.append(Problem(file, node.start_mark.line + 1, show(at), f"not a value: {reason}"))
-        return None
+        root = yaml.compose(text, Loader=_LOADER)
+        data = _Builder(file, lines, problems, lost).build(root, ()) if root is not None else None
+    except yaml.YAMLError as error:
+        raise PolicyError([syntax_problem(error, text, file)]) from error
+    except RecursionError as error:
+        raise PolicyError([Problem(file, 1, "", "nested too deeply, or an alias that contains itself")]) from error
+    return Document(file, data, lines, tuple(problems), frozenset(lost))
 
 
-def validate(document: Document, model: type[ModelT]) -> ModelT:
-    """Return ``document`` as ``model``. Raises PolicyError with one problem per pydantic error."""
-    try:
-        return model.model_validate(document.data if document.data is not None else {})
-    except ValidationError as error:
-        raise PolicyError([_problem(document, model, item) for item in error.errors()]) from error
+class _Builder:
+    """Makes plain data of nodes, and notes the line of everything."""
+
+    def __init__(self, file: str, lines: dict[Location, int], problems: list[Problem], lost: set[Location]) -> None:
+        self._file, self._lines, self._problems, self._lost = file, lines, problems, lost
+        self._scalars = SafeConstructor()
+
+    def build(self, node: yaml.Node, at: Location) -> Any:
+        """Return the data of ``node``, which stands at ``at``."""
+        self._lines[at] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            mapping: dict[Any, Any] = {}
+            for key_node, value_node in node.value:
+                line = key_node.start_mark.line + 1
+                if not isinstance(key_node, yaml.ScalarNode):
+                    self._note(line, at, "a key that is a list or a mapping", "a name")
+                    continue
+                key = self._scalar(key_node, at)
+                where = (*at, key if isinstance(key, int) and not isinstance(key, bool) else str(key))
+                if key in mapping:
+                    self._note(line, where, "the key is there twice", "each key once")
+                mapping[key] = self.build(value_node, where)
+                self._lines[where] = line
+            return mapping
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*at, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, at)
+
+    def _scalar(self, node: yaml.Node, at: Location) -> Any:
+        if node.tag == "tag:yaml.org,2002:bool" and node.value.lower() not in {"true", "false"}:
+            return node.value  # `off` and `no` are words here, as in YAML 1.2; a truth value's field takes them
+        try:
+            return self._scalars.construct_object(node, deep=True)
+        except (yaml.MarkedYAMLError, ValueError) as error:  # an unknown tag, a date such as 2026-02-31
+            reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
+            self._note(node.start_mark.line + 1, at, f"not a value: {reason}")
+            self._lost.add(at)
+            return None
+
+    def _note(self, line: int, at: Location, found: str, allowed: str = "") -> None:
+        self._problems.append(Problem(self._file, line, show(at), found, allowed))
 
 
-def _problem(document: Document, model: type[BaseModel], item: Any) -> Problem:
-    location: Location = tuple(part for part in item["loc"] if not _is_tag(part))
-    kind, context = item["type"], item.get("ctx") or {}
-    if kind == "extra_forbidden":
-        choices = _fields_at(model, location[:-1])
-        return document.problem(location, "unknown name", ", ".join(sorted(choices)), choices)
-    if kind == "missing":
-        return document.problem(location, "missing", "a value is required here")
-    if kind == "secret":
-        return document.problem(location, "a value that is not shown here", item["msg"])
-    given = item.get("input")
-    written = str(given).lower() if isinstance(given, bool) else str(given)
-    value = "a mapping" if isinstance(given, dict) else "a list" if isinstance(given, list) else f"'{written[:80]}'"
-    if kind in {"literal_error", "enum"}:
-        allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
-    else:
-        allowed = item["msg"].removeprefix("Value error, ")
-    return document.problem(
-        location, value, allowed, near=nearest(given, re.split(", | or ", allowed)) if isinstance(given, str) else None
-    )
+_MISPLACED = frozenset(
+    {
+        "did not find expected key",
+        "did not find expected '-' indicator",
+        "did not find expected <document start>",
+        "mapping values are not allowed in this context",
+    }
+)
+"""What libyaml says of a line whose indentation fits no block, among other things."""
 
 
-def _is_tag(part: str | int) -> bool:
-    return isinstance(part, str) and ("[" in part or part in {"str", "int", "bool", "list", "float"})
+def syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
+    """Return what ``error`` means in words of the file, at the line where the mistake is."""
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
+        return Problem(file, 1, "", f"not YAML: {' '.join(str(error).split())}")
+    context, opened, lines = error.context or "", error.context_mark, text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    indentation = line[: len(line) - len(line.lstrip())]
+    if "\t" in indentation and mark.column <= len(indentation):
+        return Problem(file, mark.line + 1, "", "a tab", "spaces")
+    if opened is not None and context in {"while parsing a flow mapping", "while parsing a flow sequence"}:
+        sign = lines[opened.line][opened.column]
+        return Problem(file, opened.line + 1, "", f"not YAML: '{sign}' is not closed, or a ',' is missing behind it")
+    if opened is not None and "end of stream" in (error.problem or "") and "quoted scalar" in context:
+        return Problem(file, opened.line + 1, "", "not YAML: the quote is not closed")
+    if error.problem in _MISPLACED and _is_misplaced(line, mark.column, lines[: mark.line]):
+        found = "the indentation is not that of the lines around it"
+        return Problem(file, mark.line + 1, "", found, "as many spaces as the names or items beside it")
+    return Problem(file, mark.line + 1, "", f"not YAML: {error.problem}")
 
 
-def _fields_at(model: type[BaseModel], location: Location) -> list[str]:
-    current: Any = model
-    for part in location:
-        field = getattr(current, "model_fields", {}).get(part) if isinstance(part, str) else None
-        if field is not None:
-            current = field.annotation
-        current = _inner_model(current)
-    fields = getattr(_inner_model(current), "model_fields", {})
-    return [info.alias or name for name, info in fields.items()]
-
-
-def _inner_model(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _inner_model(argument)
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            return found
-    return annotation
+def _is_misplaced(line: str, column: int, before: Sequence[str]) -> bool:
+    """True if the parser stopped at the line's first word, or at the first ':' of one deeper than the line before."""
+    indentation = len(line) - len(line.lstrip())
+    if column <= indentation:
+        return True
+    earlier = next((other for other in reversed(before) if other.strip() and other.lstrip()[0] != "#"), "")
+    deeper = indentation > len(earlier) - len(earlier.lstrip())
+    return deeper and line[column : column + 1] == ":" and ": " not in line[:column]

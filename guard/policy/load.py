@@ -16,12 +16,13 @@ from typing import Any
 from guard.exchange.snapshot import Ruling, Snapshot
 from guard.policy import check
 from guard.policy.config import Config
-from guard.policy.document import Document, Location, PolicyError, Problem, read, validate
+from guard.policy.document import Document, Location, PolicyError, Problem, read_text, scan
 from guard.policy.locations import shipped_licenses, shipped_rules, yaml_files
 from guard.policy.packs import load_packs, shipped_packs
 from guard.policy.rules import load_rules
 from guard.policy.snapshot import build, rulings
 from guard.policy.tokens import KeyProblem, TokenVerifier, build_verifier
+from guard.policy.validation import Salvaged, salvage
 from guard.screening.ruleset import RuleSet
 
 ATTEMPTS = 5
@@ -79,7 +80,10 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
 
     Relative paths of files to be read come out relative to the configuration file. Raises PolicyError.
     """
-    return _read_config(path, overrides or {})[0]
+    read = _read_config(path, overrides or {})
+    if read.problems:
+        raise PolicyError(read.problems)
+    return read.value
 
 
 def load(
@@ -101,17 +105,17 @@ def load(
         before = first
         outcome: Loaded | PolicyError
         try:
-            config, document = _read_config(path, overrides or {})
-            watched = watched_paths(path, config)
+            read = _read_config(path, overrides or {})
+            watched = watched_paths(path, read.value)
             before = digest_of(watched)
-            outcome = _load(config, document, watched, before, overrides or {}, day, environment, cache)
+            outcome = _load(read, watched, before, overrides or {}, day, environment, cache)
         except PolicyError as error:
             outcome = error
         if digest_of(own) == first and digest_of(watched) == before:
             if isinstance(outcome, PolicyError):
                 raise outcome
             return outcome
-    raise PolicyError([Problem(str(path), 1, "", "the files change while they are read", "files that keep still")])
+    raise PolicyError([Problem(str(path), 0, "", "the files change while they are read", "files that keep still")])
 
 
 def rulings_for(license_id: str) -> Mapping[str, Ruling]:
@@ -143,8 +147,7 @@ def digest_of(paths: Iterable[Path]) -> str:
 
 
 def _load(
-    config: Config,
-    document: Document,
+    read: Salvaged[Config],
     watched: tuple[Path, ...],
     digest: str,
     overrides: Mapping[str, object],
@@ -152,23 +155,31 @@ def _load(
     environment: Mapping[str, str],
     cache: RuleCache,
 ) -> Loaded:
+    config, document = read.value, read.document
     own_packs = [Path(name) for name in config.policies]
-    packs = load_packs([shipped_licenses(), *own_packs]) if own_packs else shipped_packs()
-    problems = check.problems(config, document, packs, environment)
+    problems, elsewhere = list(read.problems), list[Problem]()
+    packs = shipped_packs()
+    try:
+        packs = load_packs([shipped_licenses(), *own_packs]) if own_packs else packs
+    except PolicyError as error:
+        elsewhere += error.problems
+        document = replace(document, lost=document.lost | {("policies",)})
+    found = check.problems(config, document, packs, environment)
     verifier: TokenVerifier | None = None
     rules: RuleSet | None = None
     notes: Sequence[str] = ()
     try:
         verifier = build_verifier(config.identity.jwt, environment) if config.identity.jwt else None
     except KeyProblem as error:
-        problems.append(document.problem(("identity", "jwt"), str(error), "a key that verifies tokens"))
+        found.append(document.problem(("identity", "jwt"), str(error), "a key that verifies tokens"))
+    problems += (_overridden(problem, overrides) for problem in found)
     rule_files = _rule_files(config)
     try:
         rules, notes = cache.compiled(rule_files, today)
     except PolicyError as error:
-        problems += error.problems
-    if problems or rules is None:
-        raise PolicyError([_overridden(problem, overrides) for problem in problems])
+        elsewhere += error.problems
+    if problems or elsewhere or rules is None:
+        raise PolicyError([*sorted(problems, key=lambda problem: problem.line), *elsewhere])
     pack_files = [file for directory in (shipped_licenses(), *own_packs) for file in yaml_files(directory)]
     files = (*pack_files, *rule_files)
     expired = [relax.category for relax in config.screening.relax if relax.expires < today] + list(notes)
@@ -194,8 +205,8 @@ def _rule_files(config: Config) -> tuple[Path, ...]:
     return tuple(file for path in (shipped_rules(), *named) for file in (yaml_files(path) if path.is_dir() else [path]))
 
 
-def _read_config(path: Path | None, overrides: Mapping[str, object]) -> tuple[Config, Document]:
-    document = read(path) if path is not None else Document("defaults", {}, {})
+def _read_config(path: Path | None, overrides: Mapping[str, object]) -> Salvaged[Config]:
+    document = scan(read_text(path), str(path)) if path is not None else Document("defaults", {}, {})
     if document.data is None:
         document = replace(document, data={})
     if not isinstance(document.data, dict):
@@ -206,11 +217,12 @@ def _read_config(path: Path | None, overrides: Mapping[str, object]) -> tuple[Co
     if path is not None:
         for location in READ_FILES:
             _resolve(data, location, path.parent)
-    document = replace(document, data=data)
     try:
-        return validate(document, Config), document
+        read = salvage(replace(document, data=data), Config)
     except PolicyError as error:
         raise PolicyError([_overridden(problem, overrides) for problem in error.problems]) from None
+    problems = (_overridden(problem, overrides) for problem in read.problems)
+    return replace(read, problems=tuple(sorted(problems, key=lambda problem: problem.line)))
 
 
 def _put(data: dict[str, Any], names: Sequence[str], value: object) -> None:
@@ -239,5 +251,5 @@ def _overridden(problem: Problem, overrides: Mapping[str, object]) -> Problem:
     """The same problem, said of the command line where its value came from there."""
     for name in overrides:
         if problem.path == name or problem.path.startswith((name + ".", name + "[")):
-            return replace(problem, file="command line", line=1)
+            return replace(problem, file="command line", line=0)
     return problem

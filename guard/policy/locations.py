@@ -1,8 +1,19 @@
-"""Where the policies that ship with Guard are."""
+"""Where the policies that ship with Guard are, and the operator's configuration."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import guard
+
+
+def configuration(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the configuration a command is about: ``given``, else GUARD_CONFIG, else ./guard.yaml if it is there."""
+    if given is not None:
+        return given
+    if named := environment.get("GUARD_CONFIG"):
+        return Path(named)
+    return here if (here := Path("guard.yaml")).is_file() else None
 
 
 def shipped_policies() -> Path:

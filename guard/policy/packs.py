@@ -20,8 +20,9 @@ from guard.licensing.license import (
     Threshold,
     Window,
 )
-from guard.policy.document import Document, PolicyError, Problem, nearest, parse, read_text, validate
+from guard.policy.document import Document, PolicyError, Problem, nearest, parse, read_text
 from guard.policy.locations import shipped_licenses, yaml_files
+from guard.policy.validation import validate
 from guard.policy.values import ActionName, CategoryCode
 from guard.screening.findings import Action
 
@@ -255,20 +256,24 @@ def load_packs(directories: Iterable[Path]) -> dict[str, License]:
     """Return the licenses of every pack in ``directories``, by id, in file order.
 
     Raises PolicyError with every problem of every pack: a mistake in a file, an id that is not the file's name or is
-    there twice, a lineage that names an unknown license.
+    that of two different packs, a lineage that names an unknown license.
     """
     problems: list[Problem] = []
     found: dict[str, tuple[License, Document]] = {}
+    texts: dict[str, str] = {}
     for directory in directories:
         if not directory.is_dir():
             problems.append(Problem(str(directory), 1, "", "cannot be read: no such directory", "a directory of packs"))
             continue
         for path in yaml_files(directory):
             try:
-                license_, document = parse_pack(read_text(path), str(path))
+                text = read_text(path)
+                license_, document = parse_pack(text, str(path))
             except PolicyError as error:
                 problems += error.problems
                 continue
+            if texts.setdefault(license_.id, text) == text and license_.id in found and license_.id == path.stem:
+                continue  # a copy, word for word, is the same pack
             if license_.id in found:
                 first = found[license_.id][1].file
                 problems.append(document.problem(("id",), f"'{license_.id}' is in {first} already", "an id of its own"))

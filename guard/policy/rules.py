@@ -31,8 +31,9 @@ from typing import Literal as OneOf
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from guard.policy.document import Document, Location, PolicyError, Problem, read, validate
+from guard.policy.document import Document, Location, PolicyError, Problem, parse, read_text
 from guard.policy.locations import yaml_files
+from guard.policy.validation import validate
 from guard.screening.categories import CATEGORIES
 from guard.screening.findings import Action
 from guard.screening.rules import DEFAULT_SOURCES, MAX_WITHIN, Context, Exemption, Literal, Rule, Where
@@ -88,9 +89,14 @@ def load_rules(paths: Sequence[Path], *, today: date | None = None) -> tuple[lis
     """
     problems: list[Problem] = []
     sources: list[_Source] = []
+    seen: set[tuple[str, str]] = set()
     for path in _files(paths):
         try:
-            document = read(path)
+            text = read_text(path)
+            if (path.name, text) in seen:
+                continue  # a copy, word for word, of a file that is loaded
+            seen.add((path.name, text))
+            document = parse(text, str(path))
             sources.append(_Source(document, validate(document, _File)))
         except PolicyError as error:
             problems.extend(error.problems)

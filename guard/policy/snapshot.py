@@ -105,13 +105,26 @@ def limits(licenses: Sequence[License], config: Config) -> tuple[Limit, ...]:
     for license_ in licenses:
         found += [_limit(license_, threshold, config) for threshold in user_thresholds(license_)]
         own = config.usage.limits.get(license_.id)
-        strictest = min(user_thresholds(license_), key=lambda threshold: threshold.value or 0, default=None)
-        if own is not None and strictest is not None:
+        if own is not None and user_thresholds(license_):
             found.append(
-                Limit(license_.id, "operator", own, exclusive=False, standing=True, clause=strictest.clause,
+                Limit(license_.id, "operator", own, exclusive=False, standing=True, clause="",
                       consequence="operator", approaching_ratio=config.usage.approaching)
             )  # fmt: skip
     return tuple(found)
+
+
+def limits_by_license(config: Config, packs: Mapping[str, License]) -> dict[str, list[Limit]]:
+    """Return the limits of every license that something configured is under, as far as it can be told."""
+    found: dict[str, dict[Limit, None]] = {}
+    stated = [config.license] if config.license is not None else []
+    for stacks_ in ([*stated], *(stack_of(name, model, packs) for name, model in config.models.items())):
+        for stack in stacks_ if len(stacks_) == 1 else ():
+            licenses = [packs[id_] for id_ in stack if id_ in packs]
+            for license_ in licenses:
+                found.setdefault(license_.id, {})
+            for limit in limits(licenses, config):
+                found[limit.license][limit] = None
+    return {id_: list(ordered) for id_, ordered in found.items()}
 
 
 def user_thresholds(license_: License) -> list[Threshold]:
@@ -178,6 +191,7 @@ def build(
             max_depth=config.surface.max_depth,
             unknown_fields=config.surface.unknown_fields,
             unscannable=config.screening.unscannable,
+            system_prompts=Action.parse(config.screening.system_prompts),
         ),
         rules=rules,
         at_limit=AtLimit(config.usage.at_limit),

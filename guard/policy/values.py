@@ -13,6 +13,7 @@ from guard.licensing.capability import CAPABILITIES
 from guard.licensing.purpose import Purpose as PurposeText
 from guard.screening.categories import CATEGORIES
 from guard.screening.findings import Action
+from guard.usage.ledger import ALLOWED_URL, LedgerUrlError, parse_url
 
 _PORT = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):(\d{1,5})$")
 
@@ -50,9 +51,14 @@ def _admin(value: Any) -> str:
 
 
 def _ledger(value: Any) -> str:
-    if isinstance(value, str) and re.match(r"^(sqlite:///\S+|rediss?(\+hll)?://\S+)$", value):
+    if isinstance(value, str):
+        try:
+            parse_url(value)
+        except LedgerUrlError as error:  # it says what is wrong, and shows no password
+            found = error.found.encode(errors="replace").decode()  # bytes of a command line that are no UTF-8
+            raise PydanticCustomError("found", "{allowed}", {"found": found, "allowed": ALLOWED_URL}) from None
         return value
-    raise ValueError("sqlite:///path, redis://HOST:PORT/DB, rediss://... or redis+hll://...")
+    raise ValueError(ALLOWED_URL)
 
 
 def _license_ids(value: Any) -> tuple[str, ...]:
@@ -70,14 +76,14 @@ def _action(value: Any) -> Action:
 
 
 def _category(value: Any) -> str:
-    if value in CATEGORIES:
-        return str(value)
+    if isinstance(value, str) and value in CATEGORIES:
+        return value
     raise ValueError(", ".join(CATEGORIES))
 
 
 def _capability(value: Any) -> str:
-    if value in CAPABILITIES:
-        return str(value)
+    if isinstance(value, str) and value in CAPABILITIES:
+        return value
     raise ValueError(", ".join(CAPABILITIES))
 
 
@@ -95,14 +101,14 @@ def _field_setting(value: Any) -> FieldSetting:
 
 def _network(value: Any) -> str:
     try:
-        return str(ip_network(value))
+        return str(ip_network(value if isinstance(value, str) else ""))  # a number would be an address, too
     except ValueError:
         raise ValueError("a network such as 10.0.0.0/8 or fd00::/8, without host bits") from None
 
 
 def _purpose(value: Any) -> str:
     try:
-        return str(PurposeText.parse(value))
+        return str(PurposeText.parse(value if isinstance(value, str) else ""))
     except (ValueError, AttributeError):
         raise ValueError("serve, evaluate, train:TARGET, synthetic-data:TARGET or unknown") from None
 

@@ -5,6 +5,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+ALLOWED_URL = (
+    "an absolute path such as sqlite:///var/lib/guard/ledger.db, optionally with ?synchronous=normal or "
+    "?synchronous=full"
+)
+
 
 class Scope(NamedTuple):
     """What a user is counted in: a period (``2026-11``) of a license."""
@@ -81,30 +86,61 @@ class Written(NamedTuple):
     unidentified: int
 
 
+class LedgerUrlError(LedgerError):
+    """A URL that names no ledger. ``found`` holds no password."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"ledger {found}; allowed: {ALLOWED_URL}")
+        self.found = found
+
+
+class Place(NamedTuple):
+    """Where an SQLite ledger is, and how its commits are synced."""
+
+    path: str
+    survives_power_loss: bool
+
+
+def parse_url(url: str) -> Place:
+    """Return the place that ``url`` names; nothing is opened. Raises LedgerUrlError.
+
+    ``sqlite:////absolute/path`` with four slashes, as SQLAlchemy writes it, is the same absolute path. With three and
+    one component, ``sqlite:///rel.db``, what was meant is most likely a relative path, so it is refused.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise LedgerUrlError(f"{_shown(url)}: not a URL") from None
+    if parts.scheme != "sqlite":
+        raise LedgerUrlError(f"{_shown(url)}: scheme {parts.scheme or 'missing'!r} is unknown")
+    path = unquote(parts.path)
+    if parts.netloc or parts.fragment or not path.startswith("/") or path.endswith("/") or "\0" in path:
+        raise LedgerUrlError(f"{_shown(url)}: no absolute path of a file")
+    if path.count("/") == 1:
+        raise LedgerUrlError(f"{_shown(url)}: it is the file {path} in the root directory")
+    mode = parts.query or "synchronous=normal"
+    if mode not in {"synchronous=normal", "synchronous=full"}:
+        raise LedgerUrlError(f"{_shown(url)}: option {mode!r} is unknown")
+    return Place(f"/{path.lstrip('/')}", mode == "synchronous=full")
+
+
 def open_ledger(url: str, key_fingerprint: str | None) -> Ledger:
-    """Return the ledger at ``url``: ``sqlite:///absolute/path.db``, with ``?synchronous=full`` to outlive power loss.
+    """Return the ledger at ``url`` (``parse_url``): ``?synchronous=full`` makes what is written outlive power loss.
 
     A missing file is created, with mode 0600. ``key_fingerprint`` is ``Pseudonymizer.fingerprint``; the first one is
     stored and any other refused with LedgerMismatch. None opens an existing ledger for reading only, whatever its
     key. Raises LedgerError for a URL or file that cannot be used.
     """
-    parts = urlsplit(url)
-    allowed = "allowed: sqlite:///absolute/path.db, optionally ?synchronous=normal or ?synchronous=full"
-    if parts.scheme != "sqlite":
-        raise LedgerError(f"ledger {_shown(url)}: scheme {parts.scheme or 'missing'!r} is unknown; {allowed}")
-    if parts.netloc or not parts.path.startswith("/") or parts.path.endswith("/") or parts.fragment:
-        raise LedgerError(f"ledger {_shown(url)}: no absolute path of a file; {allowed}")
-    mode = parts.query or "synchronous=normal"
-    if mode not in {"synchronous=normal", "synchronous=full"}:
-        raise LedgerError(f"ledger {_shown(url)}: option {mode!r} is unknown; {allowed}")
+    place = parse_url(url)
     from guard.usage.stores.sqlite import SqliteLedger  # noqa: PLC0415  (a driver loads with the URL that needs it)
 
-    return SqliteLedger(unquote(parts.path), key_fingerprint, survives_power_loss=mode == "synchronous=full")
+    return SqliteLedger(place.path, key_fingerprint, survives_power_loss=place.survives_power_loss)
 
 
 def sqlite_url(path: Path) -> str:
     """Return the URL of the embedded ledger in the file ``path``; a relative path is one from here."""
-    return f"sqlite://{quote(str(path.absolute()))}"
+    quoted = quote(str(path.absolute()))
+    return f"sqlite:///{quoted}" if quoted.count("/") == 1 else f"sqlite://{quoted}"
 
 
 def _shown(url: str) -> str:

@@ -48,8 +48,30 @@ def test_a_cut_journal_shows_against_a_head_kept_elsewhere(journal, capsys):
     assert "2 entries where there were 3" in capsys.readouterr().out
 
 
-def test_no_journal_is_not_a_sound_one(tmp_path, monkeypatch, capsys):
+def test_no_journal_is_neither_a_sound_nor_a_broken_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert run(["audit", "verify", str(tmp_path)]) == 1
-    assert run(["audit", "verify"]) == 1
+    assert run(["audit", "verify", str(tmp_path)]) == 65
+    assert run(["audit", "verify"]) == 65
     assert "no journal" in capsys.readouterr().err
+    assert run(["audit", "verify", "none.jsonl"]) == 65
+    (tmp_path / "guard.yaml").write_text("mode: shadow\n")
+    assert run(["audit", "verify", "guard.yaml"]) == 65
+    assert "guard.yaml: not a journal" in capsys.readouterr().err
+
+
+def test_a_journal_without_its_first_entry_is_a_broken_one(journal):
+    journal.path.write_bytes(b"".join(journal.path.read_bytes().splitlines(keepends=True)[1:]))
+    assert run(["audit", "verify", str(journal.path)]) == 1
+
+
+@pytest.mark.parametrize("head", ["", "abc", "g" * 64, "a" * 63])
+def test_a_head_that_cannot_be_one_is_bad_usage(journal, head, capsys):
+    assert run(["audit", "verify", "--head", head]) == 64
+    assert "allowed: 64 hexadecimal digits" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_state_directory_is_that_of_the_configuration_in_the_environment(journal, monkeypatch, tmp_path):
+    (tmp_path / "guard.yaml").rename(tmp_path / "other.yaml")
+    assert run(["audit", "verify"]) == 65
+    monkeypatch.setenv("GUARD_CONFIG", "other.yaml")
+    assert run(["audit", "verify"]) == 0

@@ -169,6 +169,18 @@ def test_a_policy_that_does_not_load(tmp_path, deployment):
     assert "bad.yaml:1: mode" in check.detail
 
 
+def test_a_bad_configuration_is_78_and_a_bad_upstream_64(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.yaml"
+    path.write_text("mode: enforced\n")
+    assert run(["doctor", "--config", str(path)]) == 78
+    monkeypatch.setenv("GUARD_CONFIG", str(path))
+    assert run(["doctor", "--json"]) == 78
+    assert "bad.yaml:1: mode" in capsys.readouterr().out
+    assert run(["doctor", "--upstream", "localhost:8000"]) == 64
+    assert "allowed: http://HOST" in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_command_prints_and_tells_by_its_exit_code(deployment, capsys):
     with Server() as server:
         path = deployment(server.url)

@@ -105,6 +105,8 @@ def test_bad_data_is_65_bad_configuration_78_bad_usage_64(state, capsys):
     assert check(path, "--write-clean", path) == 64
     assert check(path, "--write-clean", "clean.csv") == 64
     assert run(["export", "check", path]) == 64
+    assert run(["export", "check", path, "--target", ""]) == 64
+    assert run(["export", "check", path, "--target", " "]) == 64
 
 
 def test_many_hits_are_cut_short_only_for_people(state, capsys):

@@ -1,6 +1,9 @@
 """``guard policy list``, ``show`` and ``check``, as people and scripts call them."""
 
 import json
+import shutil
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -92,6 +95,33 @@ def test_check_takes_rules(tmp_path, capsys):
     path.write_text("category: S99\nrules: []\n")
     assert run(["policy", "check", str(path)]) == 1
     assert "unknown category 'S99'" in capsys.readouterr().err
+
+
+def test_the_rule_file_of_the_documentation_is_sound_alone(tmp_path, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    lines = page.split("\n    category: S9\n")[1].split("\n\n| key")[0]
+    path = tmp_path / "r.yaml"
+    path.write_text(dedent("    category: S9\n" + lines))
+    assert run(["policy", "check", str(path)]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["licenses", "aup"])
+def test_a_copy_of_what_ships_is_sound(tmp_path, kind, capsys):
+    from guard.policy.locations import shipped_policies
+
+    shutil.copytree(shipped_policies() / kind, tmp_path / kind)
+    assert run(["policy", "check", str(tmp_path / kind)]) == 0, capsys.readouterr().err
+    assert run(["policy", "check", str(shipped_policies() / kind)]) == 0
+
+
+def test_without_a_path_it_is_the_configuration_named_by_the_environment(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.yaml").write_text("license: gemma\n")
+    assert run(["policy", "check"]) == 1
+    assert "guard.yaml:1: document: cannot be read" in capsys.readouterr().err
+    monkeypatch.setenv("GUARD_CONFIG", "other.yaml")
+    assert run(["policy", "check"]) == 0
+    assert capsys.readouterr().out.startswith("other.yaml: configuration ok")
 
 
 def test_check_of_nothing_says_so(tmp_path, capsys):

@@ -73,7 +73,7 @@ def test_making_training_data_is_no_hazard(screen):
 def test_roles_choose_the_rules(screen):
     texts = [{**BOMB, "role": role} for role in ("prompt", "user", "system", "assistant", "response")]
     _, lines, _ = screen(texts)
-    assert [line["score"] > 0 for line in lines] == [True, True, False, False, False]
+    assert [line["score"] > 0 for line in lines] == [True, True, True, False, False]
 
 
 @pytest.mark.parametrize(("line", "said"), [

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.evidence.entry import GENESIS, link
-from guard.evidence.verify import verify
+from guard.evidence.verify import NoJournalError, verify
 
 KINDS = st.sampled_from(["decision", "receipt", "reload"])
 FACTS = st.dictionaries(
@@ -125,7 +125,7 @@ def test_runs_that_ended_without_a_close_are_counted():
 
 
 def test_no_journal_is_not_a_good_journal(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no journal"):
+    with pytest.raises(NoJournalError, match="no journal"):
         verify(tmp_path)
     with pytest.raises(FileNotFoundError):
         verify(tmp_path / "nothing.jsonl")

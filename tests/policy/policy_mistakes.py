@@ -2,6 +2,12 @@
 
 LLAMA = "models:\n  m: {license: llama-3.1}\n"
 
+LEDGERS = (
+    "an absolute path such as sqlite:///var/lib/guard/ledger.db, optionally with ?synchronous=normal or "
+    "?synchronous=full"
+)
+BESIDE = "as many spaces as the names or items beside it"
+
 MISTAKES = {
     "unknown top-level name": (
         LLAMA + "upstrem: http://x\n",
@@ -50,11 +56,11 @@ MISTAKES = {
     ),
     "admin where clients are": (
         LLAMA + "listen: 127.0.0.1:9090\n",
-        "{}:1: admin: '127.0.0.1:9090' is the address of listen too; allowed: an address of its own",
+        "{}:3: listen: '127.0.0.1:9090' is the address of admin too; allowed: an address of its own",
     ),
     "no timeout": (
         LLAMA + "upstream_timeouts: {connect: 0}\n",
-        "{}:3: upstream_timeouts.connect: '0'; allowed: Input should be greater than 0",
+        "{}:3: upstream_timeouts.connect: '0'; allowed: a number above 0",
     ),
     "unknown license": (
         "models:\n  m: {license: llama-31}\n",
@@ -133,7 +139,60 @@ MISTAKES = {
     ),
     "ledger nobody knows": (
         LLAMA + "usage: {ledger: postgres://x}\n",
-        "{}:3: usage.ledger: 'postgres://x'; allowed: sqlite:///path, redis://HOST:PORT/DB, rediss://... or redis+hll://...",
+        "{}:3: usage.ledger: postgres://x: scheme 'postgres' is unknown; allowed: " + LEDGERS,
+    ),
+    "ledger of a store that does not exist": (
+        LLAMA + "usage: {ledger: 'redis://:hunter2@10.0.0.1/0'}\n",
+        "{}:3: usage.ledger: redis://...@10.0.0.1/0: scheme 'redis' is unknown; allowed: " + LEDGERS,
+    ),
+    "ledger by a relative path": (
+        LLAMA + "usage: {ledger: 'sqlite:///rel.db'}\n",
+        "{}:3: usage.ledger: sqlite:///rel.db: it is the file /rel.db in the root directory; allowed: " + LEDGERS,
+    ),
+    "ledger with an option nobody knows": (
+        LLAMA + "usage: {ledger: 'sqlite:///var/l.db?synchronous=off'}\n",
+        "{}:3: usage.ledger: sqlite:///var/l.db?synchronous=off: option 'synchronous=off' is unknown; allowed: "
+        + LEDGERS,
+    ),
+    "ledger that is no text": (
+        LLAMA + "usage: {ledger: 5}\n",
+        "{}:3: usage.ledger: '5'; allowed: " + LEDGERS,
+    ),
+    "a tab": (
+        "models:\n\tm: {license: llama-3.1}\n",
+        "{}:2: document: a tab; allowed: spaces",
+    ),
+    "a tab after spaces": (
+        "usage:\n  zone: UTC\n\tfsync: true\n",
+        "{}:3: document: a tab; allowed: spaces",
+    ),
+    "too few spaces": (
+        "usage:\n  zone: UTC\n fsync: true\n",
+        "{}:3: document: the indentation is not that of the lines around it; allowed: " + BESIDE,
+    ),
+    "too many spaces": (
+        "usage:\n  zone: UTC\n    fsync: true\n",
+        "{}:3: document: the indentation is not that of the lines around it; allowed: " + BESIDE,
+    ),
+    "an item beside its list": (
+        "policies:\n  - a\n  b: c\n",
+        "{}:3: document: the indentation is not that of the lines around it; allowed: " + BESIDE,
+    ),
+    "a first line that is indented": (
+        "  mode: shadow\nusage: {}\n",
+        "{}:2: document: the indentation is not that of the lines around it; allowed: " + BESIDE,
+    ),
+    "two colons": (
+        "mode: a: b\n",
+        "{}:1: document: not YAML: mapping values are not allowed in this context",
+    ),
+    "an open brace": (
+        "usage: {zone: UTC\nmode: shadow\nlicense: gemma\n",
+        "{}:1: document: not YAML: '{' is not closed, or a ',' is missing behind it",
+    ),
+    "an open quote": (
+        "mode: 'shadow\nlicense: gemma\n",
+        "{}:1: document: not YAML: the quote is not closed",
     ),
     "zone": (
         LLAMA + "usage: {zone: Mars/Olympus}\n",
@@ -163,7 +222,7 @@ MISTAKES = {
     ),
     "limit of nobody": (
         LLAMA + "usage:\n  limits:\n    llama-3.1: 0\n",
-        "{}:5: usage.limits.llama-3.1: '0'; allowed: Input should be greater than 0",
+        "{}:5: usage.limits.llama-3.1: '0'; allowed: a number above 0",
     ),
     "looser without an owner": (
         LLAMA + "screening:\n  actions:\n    S9: flag\n",

@@ -8,10 +8,12 @@ from pydantic import BaseModel
 
 from guard.licensing.capability import CAPABILITIES
 from guard.policy.config import Config
-from guard.policy.load import load
+from guard.policy.document import PolicyError
+from guard.policy.load import load, load_config
 from guard.policy.locations import shipped_policies, yaml_files
 from guard.policy.packs import load_packs
 from guard.policy.watch import STARTING
+from guard.usage.ledger import LedgerUrlError, open_ledger, parse_url, sqlite_url
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -23,6 +25,35 @@ def test_an_example_loads_without_a_warning(path):
     snapshot = load(path).snapshot
     assert snapshot.models
     assert snapshot.warnings == ()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_ledger_of_an_example_opens(path, tmp_path):
+    config = load(path).config
+    url = config.usage.ledger or sqlite_url(Path("/var/lib/guard/ledger.db"))
+    assert "/var/lib/guard" in url
+    open_ledger(url.replace("/var/lib/guard", str(tmp_path)), "f" * 16).close()
+    assert (tmp_path / "ledger.db").is_file()
+
+
+@pytest.mark.parametrize("url", [
+    "sqlite:///var/l.db", "sqlite:////var/l.db", "sqlite:////l.db", "sqlite:///l.db", "sqlite:///var/l.db?synchronous=full",
+    "sqlite:///var/a%20b.db", "sqlite:///var/a b.db", "sqlite:///", "sqlite://h/x.db", "sqlite:///x/", "sqlite://[", "redis://h",
+    "sqlite:///var/%00", "", "/var/l.db",
+])  # fmt: skip
+def test_the_check_accepts_a_ledger_exactly_if_it_can_be_opened(url, tmp_path):
+    path = tmp_path / "guard.yaml"
+    path.write_text(f"license: gemma\nusage:\n  ledger: '{url}'\n")
+    assert outcome(lambda: load_config(path)) == outcome(lambda: parse_url(url))
+
+
+def outcome(call):
+    """True if ``call`` returns, and what it says of the ledger if it does not."""
+    try:
+        call()
+    except (PolicyError, LedgerUrlError) as error:
+        return str(error).partition("ledger")[2].lstrip(": ")
+    return True
 
 
 def test_there_is_an_example_of_each_kind():

@@ -28,6 +28,21 @@ output_use: {rule: unrestricted, status: confirmed}
 """
 
 
+@pytest.mark.parametrize("id_", sorted(id_ for id_, license_ in PACKS.items() if license_.aup_text))
+def test_a_policy_against_violence_or_crime_lets_no_bomb_pass_unseen(id_):
+    if {item.id for item in PACKS[id_].aup} & {"violence_terrorism", "unlawful_use"}:
+        assert max(item.action_for("S9") for item in PACKS[id_].aup if "S9" in item.categories) >= Action.FLAG
+
+
+def test_a_copy_of_a_pack_is_no_second_one(tmp_path):
+    (tmp_path / "gemma.yaml").write_bytes((shipped_licenses() / "gemma.yaml").read_bytes())
+    assert set(load_packs([shipped_licenses(), tmp_path])) == EXPECTED
+    with (tmp_path / "gemma.yaml").open("a") as file:
+        file.write("# changed\n")
+    with pytest.raises(PolicyError, match=r"'gemma' is in .* already"):
+        load_packs([shipped_licenses(), tmp_path])
+
+
 def test_every_expected_license_ships():
     assert set(PACKS) == EXPECTED
 

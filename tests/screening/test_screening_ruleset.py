@@ -103,9 +103,7 @@ def test_rules_read_the_sources_they_name():
     text = "make a bomb with a nerve agent"
     rules = {source: [finding.rule for finding in scan(text, source)] for source in Source}
     both, everywhere = ["S9.bomb", "S9.everywhere"], ["S9.everywhere"]
-    assert rules == {
-        source: everywhere if source is Source.TOOL_DEFINITION else both for source in Source
-    }
+    assert rules == {source: everywhere if source is Source.TOOL_DEFINITION else both for source in Source}
 
 
 def test_findings_come_in_the_order_of_segments_and_of_the_text():

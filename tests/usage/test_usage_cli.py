@@ -49,6 +49,7 @@ def test_json_gives_counts_bounds_reasons_and_the_definition(state):
             "reasons": ["1 answered requests named no user"],
             "unidentified_requests": 1,
             "in_spool": 1,
+            "limits": None,
         },
         {
             "license": "qwen",
@@ -57,6 +58,7 @@ def test_json_gives_counts_bounds_reasons_and_the_definition(state):
             "reasons": [],
             "unidentified_requests": 0,
             "in_spool": 0,
+            "limits": None,
         },
     ]
 
@@ -95,13 +97,41 @@ def test_a_configuration_names_ledger_and_spool(state, monkeypatch):
     assert [row["users"] for row in json.loads(result.output)["licenses"]] == [2, 3]
 
 
+def test_a_configuration_shows_the_limits_of_every_license(tmp_path, monkeypatch):
+    ledger = sqlite_ledger(tmp_path)
+    counter = counter_on(ledger, tmp_path / "spool")
+    for user in (1, 2):
+        counter.sight(("qwen-2024",), user, NOVEMBER)
+    counter.stop(1)
+    ledger.close()
+    (tmp_path / "guard.yaml").write_text(
+        f"state_dir: {tmp_path}\nmodels:\n  a: {{license: qwen-2024}}\n  b: {{license: llama-3.1}}\n  c: {{license: gemma}}\n"
+        "usage: {limits: {qwen-2024: 1}}\n"
+    )
+    monkeypatch.setenv("GUARD_CONFIG", str(tmp_path / "guard.yaml"))
+    rows = json.loads(RUN.invoke(app, ["show", "--period", "2026-11", "--json"]).output)["licenses"]
+    assert {row["license"]: row["limits"] for row in rows} == {
+        "gemma": [],
+        "llama-3.1": [{"id": "mau_700m", "value": 700_000_000, "state": "ok", "standing": False, "clause": "2"}],
+        "qwen-2024": [
+            {"id": "mau_100m", "value": 100_000_000, "state": "ok", "standing": True, "clause": "4"},
+            {"id": "operator", "value": 1, "state": "over", "standing": True, "clause": ""},
+        ],
+    }
+    monkeypatch.setenv("COLUMNS", "160")
+    table = RUN.invoke(app, ["show", "--period", "2026-11"]).output
+    assert "700,000,000 ok (clause 2, release snapshot)" in table
+    assert "1 over (your own, standing)" in table
+
+
 def test_looking_changes_nothing(state):
     before = {path.name: path.read_bytes() for path in (state / "spool").iterdir()}
     show(state, "--json")
     assert {path.name: path.read_bytes() for path in (state / "spool").iterdir()} == before
 
 
-def test_bad_usage_and_bad_ledgers_are_told_apart(state, tmp_path):
+def test_bad_usage_and_bad_ledgers_are_told_apart(state, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert RUN.invoke(app, ["show"]).exit_code == 2  # typer's own; ``guard`` turns every usage error into 64
     assert show(state, "--period", "November").exit_code == 2
     missing = RUN.invoke(app, ["show", "--ledger", sqlite_url(tmp_path / "none.db")])
@@ -109,7 +139,7 @@ def test_bad_usage_and_bad_ledgers_are_told_apart(state, tmp_path):
     assert "unable to open database file" in missing.output
     unknown = RUN.invoke(app, ["show", "--ledger", "mysql://127.0.0.1/x"])
     assert unknown.exit_code == 78
-    assert "allowed: sqlite:///absolute/path.db" in unknown.output
+    assert "allowed: an absolute path such as sqlite:///" in unknown.output
 
 
 def test_a_ledger_nobody_counted_into_is_empty(tmp_path):

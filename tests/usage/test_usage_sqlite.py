@@ -4,13 +4,23 @@ import sqlite3
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from usage_world import PRINT, rows_of, sqlite_ledger, totals_of
 
-from guard.usage.ledger import LedgerError, LedgerMismatch, LedgerUnavailable, Scope, Totals, open_ledger, sqlite_url
+from guard.usage.ledger import (
+    LedgerError,
+    LedgerMismatch,
+    LedgerUnavailable,
+    Scope,
+    Totals,
+    open_ledger,
+    parse_url,
+    sqlite_url,
+)
 
 QWEN, KIMI, DECEMBER = Scope("2026-11", "qwen"), Scope("2026-11", "kimi"), Scope("2026-12", "qwen")
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -115,13 +125,24 @@ def test_a_reader_makes_no_file(tmp_path):
         ("sqlite://var/lib/ledger.db", "no absolute path"),
         ("sqlite://", "no absolute path"),
         ("sqlite:///", "no absolute path"),
+        ("sqlite:///rel.db", "it is the file /rel.db in the root directory"),
+        ("sqlite://[", "not a URL"),
+        ("sqlite:///tmp/%00", "no absolute path"),
         ("sqlite:///tmp/l.db#x", "no absolute path"),
         ("sqlite:///tmp/l.db?synchronous=off", "option 'synchronous=off' is unknown"),
     ],
 )
 def test_other_urls_say_what_is_allowed(url, found):
-    with pytest.raises(LedgerError, match=rf"{found}.*allowed: sqlite:///absolute/path\.db"):
+    with pytest.raises(LedgerError, match=rf"{found}.*allowed: an absolute path such as sqlite:///"):
         open_ledger(url, PRINT)
+
+
+def test_four_slashes_are_the_same_absolute_path(tmp_path):
+    open_ledger(f"sqlite:///{tmp_path}/ledger.db", PRINT).close()
+    assert f"sqlite:///{tmp_path}".startswith("sqlite:////")
+    assert parse_url(f"sqlite:///{tmp_path}/ledger.db").path == parse_url(sqlite_url(tmp_path / "ledger.db")).path
+    assert (tmp_path / "ledger.db").is_file()
+    assert parse_url(sqlite_url(Path("/ledger.db"))).path == "/ledger.db"
 
 
 def test_a_password_in_a_url_is_not_repeated():

@@ -134,13 +134,14 @@ def refuse_logprobs(stage: Stage) -> Outcome:
 
 
 def hold_threshold(stage: Stage) -> Outcome:
-    """At a standing limit newcomers are refused and known users are served."""
+    """At the operator's limit newcomers are refused and known users are served; no clause of the license is cited."""
     third, _ = attempt(stage, QWEN, "user-3", BRIDGES)
     fourth, facts = attempt(stage, QWEN, "user-4", BRIDGES)
     known, _ = attempt(stage, QWEN, "user-1", BRIDGES)
     served = {"user-3": third is not None, "user-4": fourth is not None, "user-1": known is not None}
     passed = served == {"user-3": True, "user-4": False, "user-1": True}
     passed = passed and facts["code"] == "usage_threshold" and facts["license"] == "qwen-2024"
+    passed = passed and facts["clause"] is None
     said = f"user-3 is the {LIMIT}rd user and served, user-1 is served again; user-4: {describe(fourth, facts)}"
     return Outcome(passed, said, {**facts, "served": served})
 
@@ -243,8 +244,8 @@ SCENE: tuple[Step, ...] = (
     ),
     Step(
         "A user threshold is reached",
-        f"user-3, user-4 and user-1 ask the Qwen model, limited to {LIMIT} users a month for this demo",
-        "Above its number of monthly active users the license grants nothing without a separate agreement.",
+        f"user-3, user-4 and user-1 ask the Qwen model, whose operator allows {LIMIT} users a month",
+        "An operator's limit, demo-sized, below the license's 100 million (clause 4); known users are still served.",
         hold_threshold,
     ),
     Step(
@@ -256,13 +257,13 @@ SCENE: tuple[Step, ...] = (
     Step(
         "An export is denied",
         "guard export check training-data.jsonl --target mistral-7b",
-        "One record is an answer that Llama 2 gave, as its signed receipt shows; the clause is that license's.",
+        "One record is an answer that Llama 2 gave, as its receipt's keyed digest shows; the clause is that license's.",
         deny_export,
     ),
     Step(
         "The evidence agrees",
         "GET /api/v1/usage and /metrics on the admin port; guard audit verify",
-        "Counting never depends on enforcement, and every decision is in a chain nobody can edit unseen.",
+        "Counting never depends on enforcement, and a head kept elsewhere shows any edit of the audit chain.",
         show_evidence,
     ),
 )
