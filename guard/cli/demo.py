@@ -34,7 +34,9 @@ def demo(
     from guard.cli.demo_scene.process import DidNotStart
     from guard.cli.demo_scene.scene import SCENE, play
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers are stopped then, too
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        # So that the servers are stopped then, too; a shell's background jobs inherit SIGINT as ignored.
+        signal.signal(ending, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="guard-demo-") as name:
         try:
             with _stage(Path(name), vllm or vllm_venv is not None, vllm_venv) as stage:

@@ -97,8 +97,8 @@ class Metrics:
         self._export_checks = _Bound(
             counter("guard_export_checks_total", "Export gate runs by verdict.", "verdict"), _increment
         )
-        self.receipt: Callable[[], None] = counter("guard_receipts_total", "Receipts signed for finished choices.").inc
-        """Count one signed receipt."""
+        self.receipt: Callable[[], None] = counter("guard_receipts_total", "Receipts for finished choices.").inc
+        """Count one receipt."""
         self._overhead = _Bound(
             Histogram(
                 "guard_overhead_seconds", "Wall time Guard added.", ["phase"], registry=registry,
@@ -192,7 +192,7 @@ class UsageReading(NamedTuple):
 class UsageCollector(Collector):
     """Reads gauges at scrape time, so that none is ever older than its scrape and none is written on the hot path.
 
-    Every gateway on one ledger reports the same users: queries take ``max by (license)``, never ``sum``.
+    Every process on one ledger reports the same users: queries take ``max by (license)``, never ``sum``.
     ``guard_license_threshold_state{license,limit,state}`` is 1 for the state that holds and 0 for the others.
     A license without a known upper bound has no ``guard_license_mau_upper`` series.
     """

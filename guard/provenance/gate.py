@@ -99,7 +99,7 @@ def check(
     """Search ``records`` for outputs in the index at ``index`` made with ``key``, and judge them.
 
     ``judge`` gives the verdict on the ids of a stack of licenses for the use in question. Memory is proportional to the
-    fingerprints of the data set (about 0.2 KB each), not to the index, which is streamed; ``progress`` gets the bytes
+    fingerprints of the data set (about 0.14 KB each), not to the index, which is streamed; ``progress`` gets the bytes
     of every segment read. Whatever ``records`` raises passes through.
     """
     data = DataSet(Receipts(key), Fingerprinter(key))
