@@ -5,13 +5,13 @@ from socket import socket
 from typing import Any, Self
 
 from guard.transports.listener import Address, bind, release
-from guard.transports.server import _Server
+from guard.transports.server import QuietServer
 
 
 class AdminPort:
     """An admin app that is being served until ``close``."""
 
-    def __init__(self, server: _Server, listener: socket, address: Address) -> None:
+    def __init__(self, server: QuietServer, listener: socket, address: Address) -> None:
         self.address = address
         """Where it listens, with the port that was chosen for 0."""
         self._server, self._listener = server, listener
@@ -21,7 +21,7 @@ class AdminPort:
     async def open(cls, app: Any, listen: str) -> Self:
         """Serve ``app`` on ``listen``. Raises StartupError if the address cannot be bound."""
         listener, address = bind(Address.parse(listen), "admin")
-        server = _Server(app, grace=1, lifespan="off")
+        server = QuietServer(app, grace=1, lifespan="off")
         port = cls(server, listener, address)
         await server.up.wait()
         return port

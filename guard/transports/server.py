@@ -27,7 +27,7 @@ class Bound:
     admin: Address | None
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
     """A uvicorn server whose signals are handled by ``serve_sidecar``, and that says when it is up."""
 
     def __init__(self, app: Any, *, grace: float, lifespan: Any) -> None:
@@ -98,9 +98,9 @@ async def serve_sidecar(
     try:
         for name, address in wanted:
             bound.append(bind(address, name))
-        servers = [_Server(app, grace=grace, lifespan="on")]
+        servers = [QuietServer(app, grace=grace, lifespan="on")]
         if len(bound) > 1:
-            servers.append(_Server(admin_app, grace=1, lifespan="off"))
+            servers.append(QuietServer(admin_app, grace=1, lifespan="off"))
         with _signals(servers, reload):
             await _serve(
                 servers,
@@ -114,7 +114,7 @@ async def serve_sidecar(
 
 
 async def _serve(
-    servers: list[_Server], listeners: list[socket], bound: Bound, on_ready: Callable[[Bound], None] | None
+    servers: list[QuietServer], listeners: list[socket], bound: Bound, on_ready: Callable[[Bound], None] | None
 ) -> None:
     serving = [asyncio.ensure_future(_run(*pair)) for pair in zip(servers, listeners, strict=True)]
     beside = [asyncio.ensure_future(close_silent(server.server_state.connections)) for server in servers]
@@ -135,7 +135,7 @@ async def _serve(
 
 
 @contextlib.contextmanager
-def _signals(servers: list[_Server], reload: Callable[[], Awaitable[object]] | None) -> Generator[None, None, None]:
+def _signals(servers: list[QuietServer], reload: Callable[[], Awaitable[object]] | None) -> Generator[None, None, None]:
     """Handle SIGTERM, SIGINT and SIGHUP while the servers run."""
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Future[None]] = set()
@@ -164,12 +164,12 @@ def _signals(servers: list[_Server], reload: Callable[[], Awaitable[object]] | N
             task.cancel()
 
 
-async def _all_up(servers: list[_Server]) -> None:
+async def _all_up(servers: list[QuietServer]) -> None:
     for server in servers:
         await server.up.wait()
 
 
-async def _run(server: _Server, listener: socket) -> None:
+async def _run(server: QuietServer, listener: socket) -> None:
     try:
         await server.serve(sockets=[listener])
     except SystemExit as error:  # how uvicorn says that the app's startup failed
