@@ -82,11 +82,10 @@ class GuardedAnswer:
             self._ending = Ending.CLIENT
             raise
         except Exception as error:
-            log.exception("the server behind failed, reference %s", self._exchange.head.reference)
+            # Its text and trace may quote the prompt: they are for whoever asks for debugging, not for every log.
+            log.debug("the server behind failed, reference %s", self._exchange.head.reference, exc_info=True)
             await self._break_off(502, type(error).__name__)
         finally:
-            if self._incoming.gone and not self._done:
-                self._ending = Ending.CLIENT
             self._close()
 
     def _close(self) -> None:
@@ -214,6 +213,10 @@ class GuardedAnswer:
     async def _break_off(self, status: int, why: str) -> None:
         """End the answer because the server behind failed: an error before the first byte, an error event after it."""
         if self._done:
+            return
+        if self._incoming.gone:
+            # The client left, and the server behind was told so: it owes no answer.
+            self._ending, self._done = Ending.CLIENT, True
             return
         self._ending = Ending.UPSTREAM
         log.warning("upstream: %s, reference %s", why, self._exchange.head.reference)

@@ -108,11 +108,11 @@ class Guarded:
     def __init__(self, app, runtime):
         self.app, self.runtime = app, runtime
 
-    async def post(self, document, path="/v1/chat/completions", headers=(), method="POST", peer="192.0.2.1"):
+    async def post(self, document, path="/v1/chat/completions", headers=(), method="POST", peer="192.0.2.1", gone=None):
         reply = Reply()
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         sent = False
-        gone = asyncio.Event()
+        gone = gone or asyncio.Event()
 
         async def receive():
             nonlocal sent

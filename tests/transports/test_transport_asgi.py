@@ -230,6 +230,34 @@ def test_a_stream_that_breaks_ends_with_an_error_event_and_its_user_stays_counte
     run(story())
 
 
+@pytest.mark.parametrize("raising", [None, UpstreamBroken("closed")])
+def test_a_client_that_leaves_is_not_the_servers_failure(tmp_path, raising):
+    class Leaving(Inner):
+        async def __call__(self, scope, receive, send):
+            await receive()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", self.kind)]})
+            await send({"type": "http.response.body", "body": self.chunks[0], "more_body": True})
+            guard_gone.set()
+            self.disconnected = (await receive())["type"] == "http.disconnect"
+            if raising is not None:
+                raise raising
+
+    async def story():
+        nonlocal guard_gone
+        guard_gone = asyncio.Event()
+        inner = Leaving(chunks=events("Hello"), kind=b"text/event-stream")
+        async with guarded(tmp_path, inner) as guard:
+            await guard.post(chat(stream=True), gone=guard_gone)
+            assert inner.disconnected
+            counted = guard.runtime.registry.get_sample_value
+            labels = {"decision": "allow", "reason": "client", "license": "llama-2"}
+            assert counted("guard_requests_total", labels) == 1
+            assert guard.users("llama-2") == 1
+
+    guard_gone = None
+    run(story())
+
+
 def test_in_shadow_mode_nothing_is_refused_and_everything_is_noted(tmp_path):
     async def story():
         async with guarded(tmp_path, Inner(), "mode: shadow\n" + CONFIG) as guard:
