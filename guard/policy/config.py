@@ -260,7 +260,7 @@ class SurfaceConfig(Section):
     example = "{enabled: [embeddings]}"
 
     enabled: tuple[Surface, ...] = Field(
-        default=(),
+        default=("embeddings",),
         description="Optional surfaces to open: " + ", ".join(f"`{name}`" for name in get_args(Surface)) + ".",
     )
     max_body: int = Field(default=4 * 1024 * 1024, gt=0, description="Largest request body in bytes.")

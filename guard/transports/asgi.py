@@ -25,7 +25,7 @@ from guard.exchange.record import Ending, record
 from guard.exchange.refusal import Code, Refusal
 from guard.screening.segments import Segment, Source
 from guard.transports.answer import GuardedAnswer
-from guard.transports.incoming import BodyTooLarge, ClientGone, Incoming, read_body
+from guard.transports.incoming import BodyTooLarge, ClientGone, Crowded, Incoming, read_body
 from guard.transports.inner import ask
 from guard.transports.passthrough import pass_through
 from guard.transports.reply import send_refusal
@@ -158,7 +158,7 @@ class GuardMiddleware:
             inquiry = surface.parse(document)
         except ClientGone:
             return
-        except (Malformed, BodyTooLarge, RecursionError) as error:
+        except (Malformed, BodyTooLarge, Crowded, RecursionError) as error:
             refusal = _unreadable(error).referenced(head.reference)
             self.runtime.turned_away(refusal)
             await send_refusal(send, refusal, surface.refusal)
@@ -216,6 +216,8 @@ class GuardMiddleware:
 def _unreadable(error: Exception) -> Refusal:
     if isinstance(error, Malformed):
         return refusals.refusal_from(error)
+    if isinstance(error, Crowded):
+        return Refusal(503, Code.SCREENING_UNAVAILABLE, "The request cannot be checked right now.")
     if isinstance(error, BodyTooLarge):
         return Refusal(413, Code.MALFORMED, str(error))
     return Refusal(400, Code.MALFORMED, "The body is nested too deeply.")

@@ -14,12 +14,41 @@ class BodyTooLarge(Exception):
     """The body is larger than ``surface.max_body`` bytes."""
 
 
+class Crowded(Exception):
+    """Bodies that are still being sent hold as much memory as all of them together may."""
+
+
+class Unfinished:
+    """What bodies that have not arrived whole hold in memory, in bytes, over all requests of a process."""
+
+    def __init__(self, limit: int = 256 * 1024 * 1024) -> None:
+        self.limit = limit
+        self.held = 0
+
+    def hold(self, size: int) -> None:
+        """Take ``size`` more bytes. Raises Crowded beyond the limit; what was taken is given back by ``free``."""
+        self.held += size
+        if self.held > self.limit:
+            raise Crowded
+
+    def free(self, size: int) -> None:
+        """Give ``size`` bytes back."""
+        self.held -= size
+
+
+UNFINISHED = Unfinished()
+
+
 class ClientGone(Exception):
     """The client disconnected before its request was complete."""
 
 
-async def read_body(head: Head, receive: Receive, limit: int) -> bytes:
-    """Return the whole request body. Raises BodyTooLarge before reading more than ``limit`` bytes, and ClientGone."""
+async def read_body(head: Head, receive: Receive, limit: int, unfinished: Unfinished = UNFINISHED) -> bytes:
+    """Return the whole request body.
+
+    Raises BodyTooLarge before reading more than ``limit`` bytes, Crowded where bodies that are not finished hold too
+    much together, and ClientGone.
+    """
     declared = head.header(b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"The body has {int(declared)} bytes; allowed: {limit}.")
@@ -32,16 +61,22 @@ async def read_body(head: Head, receive: Receive, limit: int) -> bytes:
             raise BodyTooLarge(f"The body has {len(body)} bytes; allowed: {limit}.")
         return body
     parts, size = [body], len(body)
-    while message.get("more_body", False):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise BodyTooLarge(f"The body has more than {limit} bytes; allowed: {limit}.")
-        parts.append(part)
-    return b"".join(parts)
+    try:
+        unfinished.hold(size)
+        while message.get("more_body", False):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                size -= len(part)
+                raise BodyTooLarge(f"The body has more than {limit} bytes; allowed: {limit}.")
+            unfinished.hold(len(part))
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        unfinished.free(size)
 
 
 class Incoming:

@@ -34,7 +34,7 @@ def url(request, upstream, tmp_path_factory):
         yield upstream
         return
     folder = tmp_path_factory.mktemp("guard")
-    with sidecar(folder, upstream, {}, "", "", {"surface": {"enabled": ["embeddings"]}}) as stage:
+    with sidecar(folder, upstream, {}, "", "", {}) as stage:
         yield stage.url
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of a real vLLM through Guard: served once the operator opens the surface."""
+"""Embeddings of a real vLLM through Guard: served without another setting, until the operator closes the surface."""
 
 import openai
 import pytest
@@ -24,7 +24,7 @@ def upstream(installed, tmp_path_factory):
 
 
 def test_embeddings(upstream, learnt, tmp_path):
-    with before(tmp_path, upstream, learnt, surface={"enabled": ["embeddings"]}) as stage:
+    with before(tmp_path, upstream, learnt) as stage:
         client = openai.OpenAI(base_url=f"{stage.url}/v1", api_key="any", max_retries=0)
         past_guard = openai.OpenAI(base_url=f"{upstream}/v1", api_key="any", max_retries=0)
         with client, past_guard:
@@ -38,8 +38,8 @@ def test_embeddings(upstream, learnt, tmp_path):
             assert refused.value.code == "aup"
 
 
-def test_closed_until_opened(upstream, learnt, tmp_path):
-    with before(tmp_path, upstream, learnt) as stage:
+def test_closed_where_the_operator_says_so(upstream, learnt, tmp_path):
+    with before(tmp_path, upstream, learnt, surface={"enabled": []}) as stage:
         client = openai.OpenAI(base_url=f"{stage.url}/v1", api_key="any", max_retries=0)
         with client, pytest.raises(openai.PermissionDeniedError) as refused:
             client.embeddings.create(model=LLAMA, input="one")
