@@ -1,6 +1,7 @@
 """Guard around a scripted inner app, called through plain ASGI: no sockets, everything else real."""
 
 import asyncio
+import copy
 import json
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ class Inner:
     """The server behind: answers with what it was given, and remembers what reached it."""
 
     def __init__(self, answer=ANSWER, status=200, kind=b"application/json", chunks=None, raising=None, hang=False):
-        self.answer, self.status, self.kind, self.chunks = answer, status, kind, chunks
+        self.answer, self.status, self.kind, self.chunks = copy.deepcopy(answer), status, kind, chunks
         self.raising, self.hang = raising, hang
         self.requests, self.disconnected, self.sent = [], False, 0
 
