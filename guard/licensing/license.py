@@ -1,6 +1,5 @@
 """A license as data: every fact with its clause and how well it was confirmed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -196,8 +195,3 @@ class License:
     aup_status: Status = Status.CONFIRMED
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def clauses(self) -> Mapping[str, str]:
-        """AUP item id to clause, for citations."""
-        return {item.id: item.clause for item in self.aup}

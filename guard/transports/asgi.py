@@ -23,6 +23,7 @@ from guard.exchange.identify import peer_trusted
 from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
 from guard.exchange.record import Ending, record
 from guard.exchange.refusal import Code, Refusal
+from guard.exchange.screen_prompt import unavailable
 from guard.screening.segments import Segment, Source
 from guard.transports.answer import GuardedAnswer
 from guard.transports.incoming import BodyTooLarge, ClientGone, Crowded, Incoming, read_body
@@ -150,37 +151,53 @@ class GuardMiddleware:
         await send_refusal(send, refusal, surfaces.error_shape(head.path), allow)
 
     async def _serve(self, surface: surfaces.Surface, head: Head, scope: Scope, receive: Receive, send: Send) -> None:
-        snapshot = self.runtime.snapshot
+        snapshot, services = self.runtime.snapshot, self.runtime.services
         limits = snapshot.surface
+        exchange: Exchange | None = None
+        body = b""
         try:
             raw = await read_body(head, receive, limits.max_body)
             document = decode(raw, head.header(b"content-type"), max_depth=limits.max_depth)
-            inquiry = surface.parse(document)
+            exchange = Exchange(snapshot, services, head, surface.parse(document))
+            refusal = await self._decide(exchange, scope)
+            if refusal is None:
+                body = surface.encode(exchange.inquiry.document)
         except ClientGone:
             return
         except (Malformed, BodyTooLarge, Crowded, RecursionError) as error:
-            refusal = _unreadable(error).referenced(head.reference)
-            self.runtime.turned_away(refusal)
-            await send_refusal(send, refusal, surface.refusal)
-            return
-        exchange = Exchange(snapshot, self.runtime.services, head, inquiry)
+            refusal = _unreadable(error)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours: inside vLLM its text would go to the client
+            services.on_failure("exchange", error)
+            refusal = unavailable()
         try:
-            refusal_or_none = walk(exchange, BEFORE_TEXT)
-            if refusal_or_none is None and inquiry.token_prompts:
-                refusal_or_none = await self._detokenize(exchange, scope)
-            if refusal_or_none is None:
-                refusal_or_none = walk(exchange, BEFORE_FORWARD)
-            if refusal_or_none is not None:
-                await send_refusal(send, refusal_or_none, surface.refusal)
-                record(exchange, Ending.REFUSED)
+            if exchange is None or refusal is not None:
+                await self._refuse(surface, head, send, exchange, refusal or unavailable())
                 return
-            body = surface.encode(inquiry.document)
             incoming = Incoming(body, receive)
             answer = GuardedAnswer(surface, exchange, send, incoming, self.runtime)
             self.runtime.metrics.overhead("request", time.perf_counter() - head.started)
             await answer.run(self.app, self._forwarded(scope, exchange, body))
         finally:
-            settle(exchange)
+            if exchange is not None:
+                settle(exchange)
+
+    async def _decide(self, exchange: Exchange, scope: Scope) -> Refusal | None:
+        """Walk the steps; token prompts are turned into text between those that need none and those that read it."""
+        refusal = walk(exchange, BEFORE_TEXT)
+        if refusal is None and exchange.inquiry.token_prompts:
+            refusal = await self._detokenize(exchange, scope)
+        return refusal or walk(exchange, BEFORE_FORWARD)
+
+    async def _refuse(
+        self, surface: surfaces.Surface, head: Head, send: Send, exchange: Exchange | None, refusal: Refusal
+    ) -> None:
+        refusal = refusal.referenced(head.reference)
+        if exchange is None:
+            self.runtime.turned_away(refusal)
+        await send_refusal(send, refusal, surface.refusal)
+        if exchange is not None:
+            exchange.refused = refusal
+            record(exchange, Ending.REFUSED)
 
     def _forwarded(self, scope: Scope, exchange: Exchange, body: bytes) -> Scope:
         """Return the scope for the server behind: known headers, our body's, identity headers of trusted hops only."""

@@ -1,6 +1,6 @@
 """A license as data: the parts that answer questions."""
 
-from guard.licensing.license import AupItem, License, OutputRule, OutputUse, Status, Threshold, Window
+from guard.licensing.license import AupItem, OutputRule, Status, Threshold, Window
 from guard.screening.findings import Action
 
 
@@ -26,11 +26,3 @@ def test_the_rules_that_forbid_training_are_the_three_that_say_so():
         "no_training_other_model_except_family",
         "no_training_foundation_models_except_family",
     }
-
-
-def test_a_license_cites_its_items():
-    item = AupItem("self_harm", "m", "AUP 2.e", ("S11",), "full", "content", Action.BLOCK)
-    license_ = License(
-        "x", "X", "", Status.CONFIRMED, "x", "x", aup=(item,), output_use=OutputUse(OutputRule.UNRESTRICTED)
-    )
-    assert license_.clauses == {"self_harm": "AUP 2.e"}
