@@ -42,6 +42,8 @@ class OutputRule(StrEnum):
     PURPOSE_LIMITED = "purpose_limited_outputs"
     PURPOSE_LIMITED_BY_AUP = "purpose_limited_by_aup"
     CHAIN = "chain"
+    UNDETERMINED = "undetermined"
+    """No text that was read settles it: every verdict on training is undetermined."""
 
     @property
     def forbids_training(self) -> bool:
@@ -96,8 +98,20 @@ class OutputUse:
 
 
 DUTY_KINDS = frozenset(
-    {"display", "notice_file", "license_copy", "name_prefix", "disclosure", "flow_down", "inherit_terms", "use_limit"}
+    {
+        "display",
+        "notice_file",
+        "license_copy",
+        "name_prefix",
+        "disclosure",
+        "flow_down",
+        "inherit_terms",
+        "use_limit",
+        "permission",
+    }
 )
+"""``permission``: something to be had or done before use (a registration, a written license, a one-time notice)."""
+PLACES = frozenset({"website", "user_interface", "blog_post", "about_page", "documentation", "public_statement"})
 OCCASIONS = frozenset({"serving", "distribution", "training"})
 
 
@@ -113,6 +127,10 @@ class Duty:
     status: Status = Status.CONFIRMED
     owed_for: tuple[str, ...] = ("serving",)
     """Some of ``OCCASIONS``: serving the model, distributing copies of it, training a model on its outputs."""
+    wording: str = ""
+    """The exact words to be shown or to begin a name with, where the license gives them: ``Built with Llama``."""
+    places: tuple[str, ...] = ()
+    """Some of ``PLACES``: any one of them will do. Empty: the license names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +145,47 @@ class Territory:
     applies_to: str
     clause: str
     status: Status = Status.CONFIRMED
+    models: tuple[str, ...] = ()
+    """Patterns as in ``License.models`` that it is limited to (Llama 3.2: the multimodal ones). Empty: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseFile:
+    """The identity of a license text: where it stands, and digests that a copy beside the weights is compared with."""
+
+    where: str
+    """Repository or publication, as a person finds it: ``meta-llama/llama-models, models/llama3_1/LICENSE``."""
+    status: Status
+    """How the digested text was had: ``confirmed`` from the licensor's own file, ``copy`` from a faithful copy."""
+    revision: str = ""
+    sha256: str = ""
+    """Hex digest of the file's bytes; empty if they were not to be had."""
+    words_sha256: str = ""
+    """Hex digest of its words (``guard.licensing.text.words_digest``), which survives line breaks and typography."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something the license leaves open, and how it may be read. The reading in use is part of every report."""
+
+    id: str
+    """``active_user``: the only one that changes what Guard does."""
+    asks: str
+    readings: tuple[tuple[str, str], ...]
+    """(name, what it means). For ``active_user``: ``identities`` (every identity that was answered) and ``people``
+    (an application's shared credential is no user)."""
+    default: str
+    clause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Openness:
+    """The class of the Model Openness Framework 1.0: information, never an input to a decision."""
+
+    mof_class: str
+    """``I``, ``II``, ``III`` or ``none``."""
+    basis: str
+    status: Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +241,8 @@ class License:
     commercial_text: str = ""
     commercial_clause: str = ""
     hosting: str = "allowed"
-    """``allowed``, ``distribution`` (hosting counts as distribution) or ``separate_permission``."""
+    """``allowed``, ``distribution`` (hosting counts as distribution: the terms flow down to whoever uses it),
+    ``separate_permission``, ``revenue_gate`` (an agreement above a revenue), or ``prohibited``."""
     hosting_text: str = ""
     hosting_clause: str = ""
     thresholds: tuple[Threshold, ...] = ()
@@ -193,5 +253,8 @@ class License:
     aup_text: str = ""
     """Where the acceptable use policy stands, and whether it may change. Empty: there is none, or it was not read."""
     aup_status: Status = Status.CONFIRMED
+    files: tuple[LicenseFile, ...] = ()
+    questions: tuple[Question, ...] = ()
+    openness: Openness | None = None
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -50,6 +50,8 @@ def output_use_verdict(license_: License, purpose: Purpose, target: Target | Non
         return _training_restricted(license_, purpose, target)
     if rule is OutputRule.CHAIN:
         return _result(license_, Verdict.UNDETERMINED, "several licenses stack here; each has to be looked at")
+    if rule is OutputRule.UNDETERMINED:
+        return _result(license_, Verdict.UNDETERMINED, use.detail or "no text that was read settles it")
     if rule is OutputRule.NAME_PREFIX_MATERIALS_ONLY and _in_family(license_, target) is False:
         return _result(
             license_, Verdict.ALLOW, "the naming duty is for models made with the materials, not with outputs"

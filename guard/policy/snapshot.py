@@ -21,7 +21,8 @@ from guard.exchange.snapshot import (
 from guard.licensing.capability import CAPABILITIES, setting
 from guard.licensing.license import AupItem, License, Threshold, Window
 from guard.licensing.lineage import resolve_target, stacks
-from guard.policy.config import Config, ModelConfig
+from guard.policy.config import Config
+from guard.policy.settings.models import ModelConfig
 from guard.policy.tokens import TokenVerifier
 from guard.screening.categories import CATEGORIES, HAZARDS
 from guard.screening.findings import Action

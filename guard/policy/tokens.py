@@ -18,7 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
-from guard.policy.config import JwtConfig
+from guard.policy.settings.identity import JwtConfig
 
 LEEWAY = 30.0
 """Seconds by which clocks may differ."""

@@ -119,7 +119,7 @@ MISTAKES = {
         ("acme-1.0.yaml:8: output_use.rule: 'no_training'; allowed: unrestricted, no_training_other_llm_except_family, "
         "no_training_other_model_except_family, no_training_foundation_models_except_family, "
         "allowed_with_name_prefix_and_display, allowed_with_attribution, allowed_trained_model_inherits, "
-        "name_prefix_for_materials_only, purpose_limited_outputs, purpose_limited_by_aup, chain"),
+        "name_prefix_for_materials_only, purpose_limited_outputs, purpose_limited_by_aup, chain, undetermined"),
     ),
     "rule without scope": (
         PACK.replace("{rule: unrestricted,", '{rule: no_training_other_llm_except_family, clause: "1",'),

@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from guard.policy.config import JwtConfig
 from guard.policy.document import PolicyError
 from guard.policy.load import load
+from guard.policy.settings.identity import JwtConfig
 from guard.policy.tokens import KeyProblem, build_verifier
 
 NOW = 1_800_000_000.0

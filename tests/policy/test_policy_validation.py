@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import BaseModel
 
-from guard.policy.config import Config, Section
+from guard.policy.config import Config
 from guard.policy.document import Document, PolicyError, parse
-from guard.policy.packs import Pack
+from guard.policy.pack import Pack
 from guard.policy.rules import _File as RuleFile
+from guard.policy.settings.section import Section
 from guard.policy.validation import LISTS, MAPPINGS, OWN, WORDINGS, salvage, validate
 
 RELAX = "screening: {relax: [{category: S6, owner: o, reason: r, expires: %s}]}"

@@ -1,0 +1,1 @@
+"""What contradicts itself in a configuration, one subject per file; each yields its problems."""

@@ -1,0 +1,1 @@
+"""The sections of guard.yaml, one file each."""

@@ -1,0 +1,113 @@
+"""Who is counted: keys, tokens and the order in which they are believed."""
+
+from typing import Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from guard.policy.settings.section import Section
+from guard.policy.values import HeaderName, KeyDigest, Network, Purpose
+
+TRUSTED_HEADERS = (
+    "x-forwarded-user",
+    "x-auth-request-user",
+    "x-openwebui-user-id",
+    "x-litellm-customer-id",
+    "x-litellm-end-user-id",
+    "x-user-id",
+)
+SharedSecret = Literal["HS256", "HS384", "HS512"]
+PublicKey = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Algorithm = Literal[SharedSecret, PublicKey]
+
+
+class JwtConfig(Section):
+    """How bearer tokens are verified."""
+
+    example = "{algorithms: [RS256], key_file: jwt.pem}"
+
+    algorithms: tuple[Algorithm, ...] = Field(
+        description="Accepted signature algorithms; HS* go with `secret_env`, all others with a key file."
+    )
+    key_file: str | None = Field(default=None, description="PEM file with the public key.")
+    jwks_file: str | None = Field(default=None, description="JSON Web Key Set with the public keys, chosen by `kid`.")
+    secret_env: str | None = Field(
+        default=None, description="Environment variable that holds the shared secret of HS* tokens."
+    )
+    issuer: str | None = Field(default=None, description="Required `iss`, if stated.")
+    audience: str | None = Field(default=None, description="Required `aud`, if stated.")
+    claim: str = Field(default="sub", description="Claim that names the user.")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if not self.algorithms:
+            raise ValueError("at least one of algorithms")
+        given = [name for name in ("key_file", "jwks_file", "secret_env") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("exactly one of key_file, jwks_file, secret_env")
+        wanted = set(get_args(SharedSecret if given == ["secret_env"] else PublicKey))
+        wrong = sorted(set(self.algorithms) - wanted)
+        if wrong:
+            raise ValueError(f"{given[0]} goes with {', '.join(sorted(wanted))}, not with {', '.join(wrong)}")
+        return self
+
+
+class KeyConfig(Section):
+    """One registered API key."""
+
+    example = "{name: desk, key_env: DESK_KEY}"
+
+    name: str = Field(min_length=1, description="Name of the application or tenant, as shown in reports.")
+    sha256: KeyDigest | None = Field(
+        default=None, description='SHA-256 of the key in hex (`printf %s "$KEY" | sha256sum`).'
+    )
+    key_env: str | None = Field(
+        default=None, description="Environment variable that holds the key; only its digest is kept."
+    )
+    purpose: Purpose = Field(
+        default="unknown",
+        description="Declared purpose of the answers: `serve`, `evaluate`, `train:TARGET`, `synthetic-data:TARGET` or "
+        "`unknown`. A request header may narrow it, never widen it.",
+    )
+    user: str | None = Field(
+        default=None, description="Set when the key belongs to one person: then that person is counted."
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.sha256 is None) == (self.key_env is None):
+            raise ValueError("exactly one of sha256, key_env")
+        return self
+
+
+class IdentityConfig(Section):
+    """Who is counted."""
+
+    example = "{unidentified: deny}"
+
+    sources: tuple[Literal["jwt", "trusted_header", "api_key", "body"], ...] = Field(
+        default=("jwt", "trusted_header", "api_key", "body"),
+        description="Where identities come from, strongest first: a source is never overridden by a later one.",
+    )
+    unidentified: Literal["credential", "allow", "deny"] = Field(
+        default="credential",
+        description="Requests without an identity: `credential` counts the API key as one user, `allow` counts nobody "
+        "(the count becomes a lower bound), `deny` refuses with 401.",
+    )
+    trusted_headers: tuple[HeaderName, ...] = Field(
+        default=TRUSTED_HEADERS,
+        examples=["[x-forwarded-user]"],
+        description="Headers that carry the user's id, in order.",
+    )
+    trusted_from: tuple[Network, ...] = Field(
+        default=(),
+        examples=["[10.0.0.0/8]"],
+        description="Networks whose identity headers are believed. Empty: nobody's are.",
+    )
+    jwt: JwtConfig | None = Field(default=None, description="How bearer tokens are verified. Without it, none are.")
+    keys: tuple[KeyConfig, ...] = Field(default=(), description="Registered API keys.")
+    registered_only: bool = Field(default=False, description="Refuse API keys that are not registered with 401.")
+    pseudonym_key_file: str | None = Field(
+        default=None,
+        description="File with the 32-byte key of the user pseudonyms (hex or raw), the same on every replica. "
+        "Without it one is made in `state_dir`.",
+    )
