@@ -138,4 +138,6 @@ class Snapshot:
     """Every known license by id."""
     target_of: Callable[[str], Target | None] = lambda _name: None
     """The lineage of a training target by its name; cached, because clients repeat theirs with every request."""
+    license_drift: Mapping[str, bool] = field(default_factory=dict)
+    """By license id, where license files beside the weights were looked at: True if one is not the license's text."""
     warnings: tuple[str, ...] = ()

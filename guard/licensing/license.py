@@ -233,7 +233,8 @@ class License:
     version: str
     """Family and version as exception clauses mean it (``llama-2``); the family itself where versions do not matter."""
     models: tuple[str, ...] = ()
-    """Patterns (shell style, case-insensitive) of repository names that ship under this license."""
+    """Patterns (shell style, case-insensitive) of repository names that ship under this license; ``name@revision``
+    fits that revision (a pattern too) only, and beats one without."""
     derived: tuple[Derivation, ...] = ()
     aliases: tuple[str, ...] = ()
     commercial: str = "allowed"

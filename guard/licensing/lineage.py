@@ -43,21 +43,21 @@ class Target(NamedTuple):
     """``declared`` (a family, version or license id was given), ``repository`` (a pack lists it) or ``name``."""
 
 
-def stacks(name: str, licenses: Mapping[str, License]) -> list[tuple[str, ...]]:
+def stacks(name: str, licenses: Mapping[str, License], revision: str = "") -> list[tuple[str, ...]]:
     """Return the different stacks of license ids that the repository ``name`` may be under; empty when none is known.
 
-    Stated lineage (a distilled model) beats the patterns of single packs. More than one result is an ambiguity that
-    only the operator can settle.
+    Stated lineage (a distilled model) beats the patterns of single packs, and a pattern that names the ``revision``
+    (``org/model@3f2a*``) one that does not: some licensors replaced the license in place. More than one result is an
+    ambiguity that only the operator can settle.
     """
-    derived = {
-        derivation.licenses
-        for license_ in licenses.values()
-        for derivation in license_.derived
-        if _matches(name, derivation.models)
-    }
-    if derived:
-        return sorted(derived)
-    return sorted((license_.id,) for license_ in licenses.values() if _matches(name, license_.models))
+    derived = [(part.licenses, part.models) for license_ in licenses.values() for part in license_.derived]
+    plain = [((license_.id,), license_.models) for license_ in licenses.values()]
+    for candidates in (derived, plain):
+        fits = [(stack, _fit(name, revision, patterns)) for stack, patterns in candidates]
+        best = max((fit for _, fit in fits), default=0)
+        if best:
+            return sorted({stack for stack, fit in fits if fit == best})
+    return []
 
 
 def resolve_target(name: str, licenses: Mapping[str, License]) -> Target | None:
@@ -117,6 +117,11 @@ def _normal(text: str) -> str:
     return re.sub(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])", "-", joined)
 
 
-def _matches(name: str, patterns: Collection[str]) -> bool:
-    lowered = name.lower()
-    return any(fnmatchcase(lowered, pattern.lower()) for pattern in patterns)
+def _fit(name: str, revision: str, patterns: Collection[str]) -> int:
+    """Return 2 if a pattern fits name and revision, 1 if one fits the name whatever the revision, and else 0."""
+    fit, lowered = 0, name.lower()
+    for pattern in patterns:
+        repository, _, of = pattern.lower().partition("@")
+        if fnmatchcase(lowered, repository) and (not of or fnmatchcase(revision.lower(), of)):
+            fit = max(fit, 2 if of else 1)
+    return fit

@@ -11,12 +11,17 @@ class Obligation(NamedTuple):
 
     kind: str
     """A duty's kind (``display``, ``notice_file``, ``license_copy``, ``name_prefix``, ``disclosure``, ``flow_down``,
-    ``inherit_terms``, ``use_limit``), or ``purpose``, ``hosting``, ``territory``, ``threshold``, ``aup_duty``."""
+    ``inherit_terms``, ``use_limit``, ``permission``), or ``purpose``, ``hosting``, ``territory``, ``threshold``,
+    ``aup_duty``."""
     text: str
     trigger: str
     license: str
     clause: str
     status: Status
+    wording: str = ""
+    """The exact words to be shown, or to begin a name with, where the license gives them."""
+    places: tuple[str, ...] = ()
+    """Where the words may stand; any one place will do. Empty: the license names none."""
 
 
 def serving_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
@@ -41,7 +46,7 @@ def training_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
 
 def _duties(license_: License, occasion: str) -> list[Obligation]:
     return [
-        Obligation(duty.kind, duty.text, duty.trigger, license_.id, duty.clause, duty.status)
+        Obligation(duty.kind, duty.text, duty.trigger, license_.id, duty.clause, duty.status, duty.wording, duty.places)
         for duty in license_.duties
         if occasion in duty.owed_for
     ]

@@ -8,7 +8,8 @@ that grows beyond ``MAX_SERIES`` counts what is new under ``other``.
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
@@ -187,6 +188,8 @@ class UsageReading(NamedTuple):
     policy_hash: str
     audit_chain_length: int | None = None
     """None where no audit chain is kept."""
+    license_drift: Mapping[str, bool] = MappingProxyType({})
+    """By license: True if a license file beside the weights is not the license's text."""
 
 
 class UsageCollector(Collector):
@@ -219,6 +222,8 @@ class UsageCollector(Collector):
         families["guard_mau_spool_oldest_seconds"].add_metric([], reading.spool_oldest_seconds)
         families["guard_mau_ledger_up"].add_metric([], float(reading.ledger_up))
         families["guard_policy_info"].add_metric([reading.policy_hash], 1)
+        for license, drifted in reading.license_drift.items():
+            families["guard_license_file_drift"].add_metric([license], float(drifted))
         if reading.audit_chain_length is not None:
             families["guard_audit_chain_length"].add_metric([], reading.audit_chain_length)
         return families.values()
@@ -231,6 +236,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "guard_license_mau_limit": ("Users the license names.", ("license", "limit")),
     "guard_license_mau_declared": ("Users declared for services Guard does not see.", ("license",)),
     "guard_license_threshold_state": ("1 for the state the limit is in.", ("license", "limit", "state")),
+    "guard_license_file_drift": ("1 if a license file beside the weights is not the license's text.", ("license",)),
     "guard_mau_spool_records": ("Sightings that are not in the ledger yet.", ()),
     "guard_mau_spool_oldest_seconds": ("Age of the oldest sighting that is not in the ledger yet.", ()),
     "guard_mau_ledger_up": ("1 if the ledger answered last.", ()),

@@ -7,6 +7,7 @@ from guard.policy.checks.actions import actions
 from guard.policy.checks.addresses import addresses
 from guard.policy.checks.keys import keys
 from guard.policy.checks.limits import limits
+from guard.policy.checks.lineage import lineage
 from guard.policy.checks.models import models
 from guard.policy.checks.warnings import warnings
 from guard.policy.checks.zone import zone
@@ -22,6 +23,7 @@ def problems(
     """Return every contradiction in ``config``; ``document`` says where each value stands."""
     return [
         *models(config, document, packs),
+        *lineage(config, document, packs),
         *addresses(config, document),
         *keys(config, document, environment),
         *limits(config, document, packs),

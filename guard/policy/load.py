@@ -128,6 +128,7 @@ def watched_paths(path: Path | None, config: Config) -> tuple[Path, ...]:
     jwt = config.identity.jwt
     keys = [Path(file) for file in (jwt.key_file, jwt.jwks_file) if file] if jwt else []
     named = [Path(name) for name in (*config.policies, *config.screening.rules)]
+    named += [Path(model.license_file) for model in config.models.values() if model.license_file]
     return (*((path,) if path else ()), *named, *keys)
 
 
@@ -215,7 +216,9 @@ def _read_config(path: Path | None, overrides: Mapping[str, object]) -> Salvaged
     for name, value in overrides.items():
         _put(data, name.split("."), value)
     if path is not None:
-        for location in READ_FILES:
+        models = data.get("models")
+        named = [("models", name, "license_file") for name in models] if isinstance(models, dict) else []
+        for location in (*READ_FILES, *named):
             _resolve(data, location, path.parent)
     try:
         read = salvage(replace(document, data=data), Config)

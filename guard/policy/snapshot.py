@@ -20,9 +20,9 @@ from guard.exchange.snapshot import (
 )
 from guard.licensing.capability import CAPABILITIES, setting
 from guard.licensing.license import AupItem, License, Threshold, Window
-from guard.licensing.lineage import resolve_target, stacks
+from guard.licensing.lineage import resolve_target
 from guard.policy.config import Config
-from guard.policy.settings.models import ModelConfig
+from guard.policy.resolution import license_drift, stack_of
 from guard.policy.tokens import TokenVerifier
 from guard.screening.categories import CATEGORIES, HAZARDS
 from guard.screening.findings import Action
@@ -31,13 +31,6 @@ from guard.usage.thresholds import AtLimit, Limit
 
 DEFAULT_NAME, UNDETERMINED = "default", "undetermined"
 """Names of the policies of models that are not listed: under ``license``, or under no known license."""
-
-
-def stack_of(name: str, model: ModelConfig, packs: Mapping[str, License]) -> list[tuple[str, ...]]:
-    """Return the stacks of license ids that a configured model may be under: exactly one, or the model is mistaken."""
-    if model.license is not None:
-        return [tuple(dict.fromkeys(model.license))]
-    return stacks(model.base or name, packs)
 
 
 def rulings(
@@ -197,6 +190,7 @@ def build(
         rules=rules,
         at_limit=AtLimit(config.usage.at_limit),
         packs=packs,
+        license_drift=MappingProxyType(license_drift(config, packs)),
         target_of=lru_cache(maxsize=1024)(partial(resolve_target, licenses=packs)),
         warnings=tuple(warnings),
     )

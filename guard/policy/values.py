@@ -68,6 +68,13 @@ def _license_ids(value: Any) -> tuple[str, ...]:
     raise ValueError("a license id or a list of license ids")
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if isinstance(names, (list, tuple)) and all(isinstance(name, str) and name for name in names):
+        return tuple(names)
+    raise ValueError("a name or a list of names")
+
+
 def _action(value: Any) -> Action:
     try:
         return value if isinstance(value, Action) else Action.parse(value)
@@ -130,6 +137,7 @@ Address = Annotated[str, PlainValidator(_address)]
 AdminAddress = Annotated[str, PlainValidator(_admin)]
 LedgerUrl = Annotated[str, PlainValidator(_ledger)]
 LicenseIds = Annotated[tuple[str, ...], BeforeValidator(_license_ids)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 CategoryCode = Annotated[str, PlainValidator(_category)]
 CapabilityName = Annotated[str, PlainValidator(_capability)]
 ActionName = Annotated[Action, PlainValidator(_action)]

@@ -230,6 +230,7 @@ class Runtime:
             counter.ledger_up,
             self.snapshot.hash,
             None if journal is None else journal.length,
+            self.snapshot.license_drift,
         )
 
 

@@ -61,7 +61,8 @@ def test_several_stacks_are_an_ambiguity_and_stated_lineage_beats_patterns():
     ("someone/Llama3.1_8B-tuned", ("llama",), ("llama-3.1",), "name"),
     ("llama-3-8b", ("llama",), ("llama-3",), "name"),
     ("llama-3.5-8b", ("llama",), (), "name"),
-    ("Kimi-K2.5", ("kimi",), (), "name"),
+    ("Kimi-K2.5", ("kimi",), ("kimi-k2.5",), "declared"),
+    ("Kimi-K9", ("kimi",), (), "name"),
     ("olmo-2-7b", ("olmo",), (), "name"),
 ])  # fmt: skip
 def test_a_target_is_known_by_what_its_name_says(name, families, versions, basis):

@@ -6,7 +6,8 @@ from guard.licensing.license import License
 from guard.policy.checks.stacks import stacks_in_use
 from guard.policy.config import Config
 from guard.policy.document import Document, Location, Problem
-from guard.policy.snapshot import stack_of, user_thresholds
+from guard.policy.resolution import stack_of
+from guard.policy.snapshot import user_thresholds
 
 
 def limits(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Problem]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from guard.licensing.license import License
 from guard.policy.config import Config
 from guard.policy.document import Document, Location, Problem, nearest
-from guard.policy.snapshot import UNDETERMINED, stack_of
+from guard.policy.resolution import stack_of
+from guard.policy.snapshot import UNDETERMINED
 
 
 def models(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Problem]:
@@ -20,13 +21,14 @@ def models(config: Config, document: Document, packs: Mapping[str, License]) -> 
             continue
         found = stack_of(name, model, packs)
         where: Location = (*at, "base") if model.base else at
+        listed = "', '".join(model.base or (name,))
         if not found:
             yield document.problem(
-                where, f"no license given, and no pack lists '{model.base or name}'", "license: ID, or base: REPOSITORY"
+                where, f"no license given, and no pack lists '{listed}'", "license: ID, or base: REPOSITORY"
             )
         elif len(found) > 1:
             several = "; ".join(" + ".join(stack) for stack in found)
-            yield document.problem(where, f"the packs list '{model.base or name}' under {several}", "license: ID")
+            yield document.problem(where, f"the packs list '{listed}' under {several}", "license: ID")
     if config.license is not None:
         yield from _license_ids(config.license, document, ("license",), packs)
     if config.default_model is not None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from guard.licensing.license import License
 from guard.policy.config import Config
-from guard.policy.snapshot import UNDETERMINED, stack_of
+from guard.policy.resolution import stack_of
+from guard.policy.snapshot import UNDETERMINED
 
 
 def stacks_in_use(config: Config, packs: Mapping[str, License]) -> Iterator[tuple[str, list[License]]]:

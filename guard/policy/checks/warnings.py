@@ -6,9 +6,10 @@ from datetime import date
 from guard.exchange.snapshot import FieldAction
 from guard.licensing.capability import Setting, setting
 from guard.licensing.license import License, OutputRule, Status
-from guard.licensing.lineage import stacks
+from guard.policy.checks.lineage import lineage_warnings
 from guard.policy.checks.stacks import stacks_in_use
 from guard.policy.config import Config
+from guard.policy.resolution import stack_of
 
 
 def warnings(config: Config, packs: Mapping[str, License], today: date) -> Iterator[str]:
@@ -18,10 +19,11 @@ def warnings(config: Config, packs: Mapping[str, License], today: date) -> Itera
 
 def _warnings(config: Config, packs: Mapping[str, License], today: date) -> Iterator[str]:
     for name, model in config.models.items():
-        listed = stacks(model.base or name, packs)
+        listed = stack_of(name, model.model_copy(update={"license": None}), packs)
         if model.license is not None and listed and set(model.license) not in [set(stack) for stack in listed]:
             shipped = " + ".join(listed[0])
             yield f"models.{name}: license is {' + '.join(model.license)}, but the packs list it under {shipped}"
+    yield from lineage_warnings(config, packs)
     for model_name, stack in stacks_in_use(config, packs):
         if not stack:
             yield f"{model_name}: models that are not listed are served with license undetermined"
