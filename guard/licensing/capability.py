@@ -198,8 +198,8 @@ CAPABILITIES: Mapping[str, Capability] = {
     ),
 }
 
-LIMITS_OUTPUTS = frozenset({OutputRule.PURPOSE_LIMITED})
-"""Rules that forbid no training as such, but limit outputs to a purpose Guard cannot see."""
+LIMITS_OUTPUTS = frozenset({OutputRule.PURPOSE_LIMITED, OutputRule.CHAIN, OutputRule.UNDETERMINED})
+"""Rules that forbid no training as such, but limit outputs to a purpose Guard cannot see, or settle nothing."""
 
 
 def restricts_outputs(license_: License) -> bool:

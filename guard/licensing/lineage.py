@@ -20,12 +20,13 @@ FAMILY_NAMES: Mapping[str, str] = {
     "codegemma": "gemma",
     "paligemma": "gemma",
     "qwq": "qwen",
+    "stablelm": "stability",
     "tongyi": "qwen",
     **{
         name: name
         for name in (
             "baichuan", "bert", "bloom", "chatglm", "falcon", "glm", "gpt", "granite", "internlm", "minimax", "mpt",
-            "nemotron", "olmo", "opt", "phi", "pythia", "roberta", "smollm", "stablelm", "starcoder", "t5", "yi",
+            "nemotron", "olmo", "opt", "phi", "pythia", "roberta", "smollm", "starcoder", "t5", "yi",
         )
     },
 }  # fmt: skip

@@ -7,15 +7,10 @@ from guard.policy.packs import shipped_packs
 
 PACKS = shipped_packs()
 RESTRICTED = {
-    "llama-1",
-    "llama-2",
-    "llama-3",
-    "hunyuan-a13b",
-    "dbrx",
-    "tongyi-qianwen-2023",
-    "grok-2",
-    "mistral-mrl-0.1",
-}
+    "alpaca", "baichuan-2", "cohere-cc-by-nc", "dbrx", "glm-5.3", "grok-2", "hunyuan-3d-2.1", "hunyuan-a13b",
+    "hunyuan-large", "llama-1", "llama-2", "llama-3", "minimax-m3", "mistral-mnpl-0.1", "mistral-mrl-0.1",
+    "qwen3.8-max", "stability-community-2024", "tongyi-qianwen-2023", "tongyi-qianwen-research-2023",
+}  # fmt: skip
 TEACHER = {"logprobs", "prompt_logprobs", "logprob_token_ids", "echo", "logit_bias", "samples"}
 
 

@@ -28,7 +28,7 @@ def test_a_repository_is_under_the_licenses_its_packs_state(name, stack):
 
 
 @pytest.mark.parametrize("name", [
-    "llama-3.1", "Llama-3.1-8B-Instruct", "someone/Llama-3.1-8B-tuned", "Qwen/Qwen2.5-3B-Instruct", "meta-llama/Llama-Guard-3-8B",
+    "llama-3.1", "Llama-3.1-8B-Instruct", "someone/Llama-3.1-8B-tuned", "Qwen/Qwen2.5-VL-3B-Instruct", "meta-llama/Llama-Guard-3-8B",
 ])  # fmt: skip
 def test_a_family_name_never_identifies_a_license(name):
     assert stacks(name, PACKS) == []

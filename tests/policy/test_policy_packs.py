@@ -11,9 +11,14 @@ from guard.screening.findings import Action
 
 PACKS = shipped_packs()
 EXPECTED = {
-    "llama-1", "llama-2", "llama-3", "llama-3.1", "llama-3.2", "llama-3.3", "llama-4", "qwen-2024", "qwen-apache",
-    "tongyi-qianwen-2023", "kimi-k2", "gemma", "deepseek-1.0", "deepseek-mit", "bigscience-openrail-m",
-    "bigscience-rail-1.0", "falcon-180b", "grok-2", "phi-2", "mistral-apache", "mistral-mrl-0.1", "hunyuan-a13b", "dbrx",
+    "alpaca", "baichuan-2", "bigcode-openrail-m-1", "bigscience-openrail-m", "bigscience-rail-1.0", "chatglm-2",
+    "cohere-cc-by-nc", "creativeml-openrail-m", "dbrx", "deepseek-1.0", "deepseek-mit", "falcon-180b",
+    "falcon-2-11b", "falcon-7b-40b", "gemma", "glm-4-9b", "glm-5.3", "glm-mit", "grok-1", "grok-2",
+    "hunyuan-3d-2.1", "hunyuan-a13b", "hunyuan-large", "hy3", "kimi-k2", "kimi-k2.5", "kimi-k3", "llama-1",
+    "llama-2", "llama-3", "llama-3.1", "llama-3.2", "llama-3.3", "llama-4", "minimax-01", "minimax-m1",
+    "minimax-m2", "minimax-m2.1", "minimax-m2.5", "minimax-m2.7", "minimax-m3", "mistral-apache",
+    "mistral-mnpl-0.1", "mistral-mrl-0.1", "phi-2", "qwen-2024", "qwen-apache", "qwen-research-2024", "qwen3.8-max",
+    "stability-community-2024", "tongyi-qianwen-2023", "tongyi-qianwen-research-2023", "yi-2.1", "yi-apache",
 }  # fmt: skip
 
 PACK = """\
