@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import tempfile
+import time
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,9 +49,12 @@ def demo(
                 if not once:
                     _show_addresses(stage)
                 passed = sum(outcome.passed for outcome in outcomes)
-                typer.echo(f"{passed} passed, {len(outcomes) - passed} failed", err=as_json)
-                if not once:
-                    _wait()
+                try:
+                    typer.echo(f"{passed} passed, {len(outcomes) - passed} failed", err=as_json)
+                    while not once:
+                        time.sleep(1)  # not signal.pause(), which would sleep through a signal that came just before it
+                except KeyboardInterrupt:
+                    typer.echo("", err=True)
         except DidNotStart as error:
             typer.echo(error, err=True)
             raise typer.Exit(1) from error
@@ -111,10 +115,3 @@ def _show_addresses(stage: "Stage") -> None:
     typer.echo(f"Configuration: {stage.config}")
     typer.echo(f"\ncurl -s {stage.url}/v1/chat/completions -H 'content-type: application/json' -d '{body}'")
     typer.echo("\nCtrl-C ends the demo.\n")
-
-
-def _wait() -> None:
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        typer.echo("", err=True)

@@ -40,9 +40,9 @@ ANSWERING = textwrap.dedent(
         )
         number += 1
         if number % 20 == 0:
-            while recorder.writer.waiting:
+            while recorder.journaled < number:  # what comes last
                 time.sleep(0.001)
-            time.sleep(0.15)  # a batch and a journal linger
+            journal.flush()
             print(number, flush=True)
     """
 )

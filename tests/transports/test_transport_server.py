@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.request
 from contextlib import suppress
 from http.client import IncompleteRead
@@ -20,6 +21,8 @@ PROGRAM = textwrap.dedent("""
     import asyncio, json, sys
     from guard.transports.server import run_sidecar
 
+    released = asyncio.Event()
+
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":
             while True:
@@ -29,15 +32,16 @@ PROGRAM = textwrap.dedent("""
                 if kind.endswith("shutdown"):
                     return
         await send({"type": "http.response.start", "status": 200, "headers": [(b"x-client", str(scope["client"]).encode())]})
-        pieces = 1 if scope["path"] == "/short" else 1000 if scope["path"] == "/endless" else 8
-        for piece in range(pieces):
+        await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+        while scope["path"] == "/endless" or (scope["path"] == "/held" and not released.is_set()):
+            await asyncio.sleep(0.02)
             await send({"type": "http.response.body", "body": b"piece", "more_body": True})
-            if pieces > 1:
-                await asyncio.sleep(0.1)
-        await send({"type": "http.response.body"})
+        await send({"type": "http.response.body", "body": b"last"})
 
     async def admin(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/release":
+            released.set()
         await send({"type": "http.response.body", "body": b"admin"})
 
     async def reload():
@@ -46,16 +50,16 @@ PROGRAM = textwrap.dedent("""
     def ready(bound):
         print(json.dumps({"listen": str(bound.listen), "admin": bound.admin and str(bound.admin)}), flush=True)
 
-    listen, admin_listen = sys.argv[1:3]
-    run_sidecar(app, listen, None if admin_listen == "off" else admin, admin_listen, on_ready=ready, reload=reload, grace=3)
+    listen, admin_listen, grace = sys.argv[1:4]
+    run_sidecar(app, listen, None if admin_listen == "off" else admin, admin_listen, on_ready=ready, reload=reload, grace=float(grace))
     print(json.dumps({"left": True}), flush=True)
 """)
 
 
 class Sidecar:
-    def __init__(self, listen="127.0.0.1:0", admin="127.0.0.1:0"):
+    def __init__(self, listen="127.0.0.1:0", admin="127.0.0.1:0", grace=60):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, listen, admin],
+            [sys.executable, "-c", PROGRAM, listen, admin, str(grace)],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
@@ -80,11 +84,22 @@ def get(url, headers=None):
         return answer.headers, answer.read()
 
 
+def wait_until_closed(url):
+    """Return once nobody new gets in."""
+    deadline = time.monotonic() + 20
+    with suppress(OSError):
+        while time.monotonic() < deadline:
+            get(url + "/short")
+            time.sleep(0.02)
+    with pytest.raises(OSError, match="refused"):
+        get(url + "/short")
+
+
 @pytest.mark.slow
 def test_both_ports_answer_and_the_headers_say_little():
     with Sidecar() as sidecar:
         headers, body = get(sidecar.bound["listen"] + "/short", {"X-Forwarded-For": "203.0.113.9"})
-        assert body == b"piece"
+        assert body == b"piecelast"
         assert headers["date"]
         assert headers["server"] is None
         assert headers["x-client"].startswith("('127.0.0.1'")  # no header moves the peer's address
@@ -94,37 +109,37 @@ def test_both_ports_answer_and_the_headers_say_little():
         sidecar.process.send_signal(signal.SIGTERM)
         assert sidecar.line() == {"lifespan": "lifespan.shutdown"}
         assert sidecar.line() == {"left": True}
-        assert sidecar.process.wait(5) == 0
+        assert sidecar.process.wait(20) == 0
 
 
 @pytest.mark.slow
 def test_a_stream_in_flight_finishes_while_the_admin_port_answers_and_nobody_new_gets_in():
     with Sidecar() as sidecar:
-        stream = urllib.request.urlopen(sidecar.bound["listen"], timeout=10)
+        stream = urllib.request.urlopen(sidecar.bound["listen"] + "/held", timeout=10)
         assert stream.read(5) == b"piece"
         sidecar.process.send_signal(signal.SIGTERM)
+        wait_until_closed(sidecar.bound["listen"])
         assert stream.read(5) == b"piece"
-        assert stream.read(5) == b"piece"
-        with pytest.raises(OSError, match="refused"):
-            get(sidecar.bound["listen"] + "/short")
-        assert get(sidecar.bound["admin"])[1] == b"admin"
-        assert stream.read() == b"piece" * 5
+        assert get(sidecar.bound["admin"] + "/release")[1] == b"admin"
+        assert stream.read().endswith(b"piecelast")
         stream.close()
-        assert sidecar.process.wait(5) == 0
+        assert sidecar.process.wait(20) == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signals", [1, 2], ids=["the grace period ends it", "a second signal ends it at once"])
 def test_an_endless_stream_does_not_keep_the_process(signals):
-    with Sidecar() as sidecar:
+    with Sidecar(grace=1 if signals == 1 else 1000) as sidecar:
         stream = urllib.request.urlopen(sidecar.bound["listen"] + "/endless", timeout=10)
-        for _ in range(signals):
-            assert stream.read(5) == b"piece"
+        assert stream.read(5) == b"piece"
+        sidecar.process.send_signal(signal.SIGTERM)
+        if signals == 2:
+            wait_until_closed(sidecar.bound["listen"])  # else the two signals may arrive as one
             sidecar.process.send_signal(signal.SIGTERM)
-        sidecar.process.wait(2 if signals == 2 else 6)
         with suppress(OSError, IncompleteRead):
             stream.read()
         stream.close()
+        sidecar.process.wait(20)
 
 
 @pytest.mark.slow
@@ -142,7 +157,7 @@ def test_unix_sockets_and_no_admin_port(tmp_path):
 
         assert b"piece" in asyncio.run(ask())
         sidecar.process.send_signal(signal.SIGTERM)
-        assert sidecar.process.wait(5) == 0
+        assert sidecar.process.wait(20) == 0
         assert not Path(path).exists()
 
 

@@ -55,9 +55,8 @@ class Child:
                 assert chunk, self.process.stderr.read().decode()
                 self.data += chunk
 
-    def wait_for_first(self):
-        self.listen(0)
-        while len(self.data) < 8:
+    def wait_for(self, users):
+        while len(self.data) < 8 * users:
             self.listen(0.02)
 
     def kill(self):
@@ -78,7 +77,7 @@ def test_no_acknowledged_user_is_lost_or_doubled_by_kill_9(tmp_path):
     for turn in range(8):
         children = [Child(tmp_path, turn * 1_000_000 + which, 2) for which in (0, 1)]
         for child in children:
-            child.wait_for_first()
+            child.wait_for(100)
         for child in children:
             child.listen(luck.uniform(0, 0.25))
             acknowledged.update(child.kill())
@@ -113,7 +112,7 @@ def test_living_siblings_take_over_what_a_killed_one_left(tmp_path):
     counter = counter_on(ledger, tmp_path / "spool")
     counter.start()
     child = Child(tmp_path, 1, 1)
-    child.wait_for_first()
+    child.wait_for(100)
     child.listen(0.2)
     acknowledged = child.kill()
     counter._round(refresh=True, adopt=True)  # what the flusher does every ten seconds

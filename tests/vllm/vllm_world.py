@@ -14,6 +14,9 @@ NAMES = (LLAMA, QWEN)
 TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 STRUCTURED = ("--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}')
 """Otherwise a model without sense fills its answer with the white space that JSON allows."""
+CONTEXT = 16384
+LONG = ("--max-model-len", str(CONTEXT), "--hf-overrides", f'{{"max_position_embeddings": {CONTEXT}}}')
+"""A context that takes the better part of a minute to fill: what has to end early has the time to."""
 MIDDLEWARE = ("--middleware", "guard.transports.vllm.Guard")
 
 
@@ -35,7 +38,7 @@ class Learnt(NamedTuple):
 def start(installed: Installed, folder: Path, options: tuple[str, ...] = (), **environment: str) -> Server:
     """Start vLLM on a free port; its log is in ``folder``."""
     log = folder / "vllm.log"
-    every = (*TOOLS, *STRUCTURED, *options)
+    every = (*TOOLS, *STRUCTURED, *LONG, *options)
     return vllm_server.start(installed.command, installed.model, NAMES, free_port(), log, every, environment)
 
 
@@ -51,7 +54,7 @@ def before(folder: Path, upstream: str, learnt: Learnt, **more: Any) -> Iterator
 def inside(folder: Path, installed: Installed, learnt: Learnt, options: tuple[str, ...] = ()) -> Iterator[Stage]:
     """vLLM with Guard as its outermost middleware."""
     admin = f"127.0.0.1:{free_port()}"
-    written = {**settings("http://127.0.0.1:1", "127.0.0.1:1", admin, folder), **operator_rule(folder, learnt.passage)}
+    written = {**settings("http://127.0.0.1:1", "127.0.0.1:2", admin, folder), **operator_rule(folder, learnt.passage)}
     stage = Stage("", f"http://{admin}", folder, written, GUARD, learnt.truth, learnt.prompt, learnt.passage)
     stage.configure()
     with start(installed, folder, (*MIDDLEWARE, *options), GUARD_CONFIG=str(stage.config)) as server:

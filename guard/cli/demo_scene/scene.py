@@ -147,13 +147,16 @@ def hold_threshold(stage: Stage) -> Outcome:
 
 
 def reload_policy(stage: Stage) -> Outcome:
-    """A broken policy file changes nothing and says why; a good one acts at once."""
+    """A broken policy file, or a raised limit that nobody confirmed, changes nothing and says why; a good one acts."""
     before = policy_hash(stage)
     usage = dict(stage.settings["usage"])
     stage.configure(usage={**usage, "at_limits": "observe"})
-    broken, kept = stage.ask_admin("/-/reload", "POST"), policy_hash(stage)
+    broken = stage.ask_admin("/-/reload", "POST")
+    raised = {"usage": {**usage, "limits": {"qwen-2024": 100}}}
+    stage.configure(**raised)
+    unconfirmed, kept = stage.ask_admin("/-/reload", "POST"), policy_hash(stage)
     still, _ = attempt(stage, QWEN, "user-4", BRIDGES)
-    stage.configure(usage={**usage, "limits": {"qwen-2024": 100}})
+    stage.configure(**raised, confirm=[f"usage.limits.qwen-2024: {LIMIT} -> 100"])
     good, after = stage.ask_admin("/-/reload", "POST"), policy_hash(stage)
     newcomer, _ = attempt(stage, QWEN, "user-4", BRIDGES)
     facts = {
@@ -163,11 +166,13 @@ def reload_policy(stage: Stage) -> Outcome:
             "changed": kept != before,
             "served": still is not None,
         },
+        "unconfirmed": {"status": unconfirmed.status, "says": unconfirmed.text},
         "good": {"status": good.status, "changed": after != before, "served": newcomer is not None},
     }
     passed = broken.status >= 400 and "at_limit" in broken.text and kept == before and still is None
+    passed = passed and unconfirmed.status >= 400 and "a dangerous change" in unconfirmed.text
     passed = passed and good.status == 200 and after != before and newcomer == stage.truth[BRIDGES]
-    said = f"HTTP {broken.status} and nothing changed; then {before[:12]} became {after[:12]} and user-4 is served."
+    said = f"HTTP {broken.status}, {unconfirmed.status}: nothing changed. Then {after[:12]} is in force, user-4 served."
     return Outcome(passed, said, facts)
 
 
@@ -250,7 +255,7 @@ SCENE: tuple[Step, ...] = (
     ),
     Step(
         "The policy changes under traffic",
-        "guard.yaml with a misspelled name, then with a higher limit; POST /-/reload after each",
+        "guard.yaml with a misspelled name, with a higher limit, with the limit confirmed; POST /-/reload after each",
         "A policy is an immutable snapshot: a bad one is refused whole, a good one replaces the last at once.",
         reload_policy,
     ),
