@@ -1,9 +1,20 @@
 """What is owed, and to whom it can be shown: for serving a model, and for training another on its outputs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from guard.licensing.license import License, Status, Threshold, Window
+
+ACTS: Mapping[str, frozenset[str]] = {
+    "display": frozenset({"display"}),
+    "name": frozenset({"name_prefix"}),
+    "attach": frozenset({"notice_file", "license_copy"}),
+    "tell users": frozenset({"disclosure"}),
+    "pass on": frozenset({"flow_down", "inherit_terms"}),
+    "report or state": frozenset({"permission", "purpose", "hosting", "territory", "threshold"}),
+    "keep to": frozenset({"use_limit", "aup_duty"}),
+}
+"""What obligations of each kind come down to, in the order a reader wants them."""
 
 
 class Obligation(NamedTuple):
@@ -22,6 +33,11 @@ class Obligation(NamedTuple):
     """The exact words to be shown, or to begin a name with, where the license gives them."""
     places: tuple[str, ...] = ()
     """Where the words may stand; any one place will do. Empty: the license names none."""
+
+    @property
+    def act(self) -> str:
+        """What is to be done: one of ``ACTS``."""
+        return next(act for act, kinds in ACTS.items() if self.kind in kinds)
 
 
 def serving_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
@@ -69,7 +85,8 @@ def _conditions(license_: License) -> list[Obligation]:
     return found
 
 
-def _threshold(license_: License, threshold: Threshold) -> Obligation:
+def threshold_text(threshold: Threshold) -> str:
+    """Return ``threshold`` in words, with what follows from passing it."""
     value = "an unstated amount" if threshold.value is None else f"{threshold.value:,}"
     sign = "below" if threshold.comparator == "must_be_less_than" else "not above"
     text = f"{threshold.metric.replace('_', ' ')} {sign} {value}"
@@ -79,8 +96,13 @@ def _threshold(license_: License, threshold: Threshold) -> Obligation:
         text += f" in {threshold.reference_month}, attested: a later count changes nothing"
     elif not threshold.counts_users:
         text += ", attested: no gateway sees it"
-    text += f"; otherwise {threshold.consequence_text}"
-    return Obligation("threshold", text, threshold.scope, license_.id, threshold.clause, threshold.status)
+    return f"{text}; otherwise {threshold.consequence_text}"
+
+
+def _threshold(license_: License, threshold: Threshold) -> Obligation:
+    return Obligation(
+        "threshold", threshold_text(threshold), threshold.scope, license_.id, threshold.clause, threshold.status
+    )
 
 
 def _unique(found: Iterable[Obligation]) -> tuple[Obligation, ...]:

@@ -1,0 +1,165 @@
+"""Why a request is decided as it is: every step, what it rests on, and what would change the outcome.
+
+Nothing is judged here: sentences are made of what a rehearsal, or an entry of the audit chain, says was decided.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from guard.exchange.exchange import Exchange
+from guard.exchange.refusal import Refusal
+from guard.exchange.snapshot import ModelPolicy, Ruling, Snapshot
+from guard.licensing.citation import Citation, cite, cite_duty
+from guard.licensing.license import License
+from guard.licensing.purpose import Purpose
+from guard.licensing.verdict import OutputVerdict, output_use_verdict
+from guard.policy.changes import Change, Load, changes
+from guard.policy.config import Config
+from guard.policy.livecount import LiveCount, live_counts
+from guard.policy.rehearsal import REMOVED, Outcome, Rehearsal
+from guard.screening.categories import CATEGORIES
+from guard.screening.findings import Finding
+from guard.screening.segments import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One step in words."""
+
+    step: str
+    result: str
+    """``passed``, ``noted`` or ``refused``."""
+    says: tuple[str, ...]
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A rehearsal in words."""
+
+    rehearsal: Rehearsal
+    steps: tuple[Explained, ...]
+    purpose: str | None
+    """What the answers are for, if they train a model: then each license's verdict on it is in ``output_use``."""
+    output_use: tuple[OutputVerdict, ...]
+    thresholds: tuple[LiveCount, ...]
+    changes: tuple[Change, ...]
+
+
+def explain(rehearsal: Rehearsal, snapshot: Snapshot, config: Config, load: Load) -> Explanation:
+    """Return ``rehearsal``, made under ``snapshot``, in words; ``load`` gives the policy with other settings."""
+    exchange, caller = rehearsal.exchange, rehearsal.request.caller
+    model = exchange.named if exchange is not None else None
+    licenses = model.licenses if model is not None else ()
+    purpose = caller.purpose or (exchange.identity.purpose if exchange is not None else None)
+    stated = Purpose.parse(purpose) if purpose is not None else None
+    verdicts = []
+    if stated is not None and stated.target is not None:
+        verdicts = [output_use_verdict(item, stated, snapshot.target_of(stated.target)) for item in licenses]
+    count = rehearsal.request.users + rehearsal.request.known
+    return Explanation(
+        rehearsal,
+        tuple(_explained(outcome, licenses) for outcome in rehearsal.outcomes),
+        purpose if verdicts else None,
+        tuple(verdicts),
+        tuple(live_counts(licenses, rehearsal.thresholds, count, snapshot.at_limit)),
+        tuple(changes(rehearsal, snapshot, config, load)),
+    )
+
+
+def citations(refusal: Mapping[str, Any], licenses: Iterable[License]) -> tuple[Citation, ...]:
+    """Return what the license that ``refusal`` (``license``, ``clause``, ``category``) names says there."""
+    found = (cite(item, refusal["clause"], refusal["category"]) for item in licenses if item.id == refusal["license"])
+    return next(found, ())
+
+
+def _explained(outcome: Outcome, licenses: Sequence[License]) -> Explained:
+    refusals = [*((outcome.refusal,) if outcome.refusal is not None else ()), *outcome.shadowed]
+    cited: dict[Citation, None] = {}
+    for refusal in refusals:
+        cited.update(dict.fromkeys(_within(citations(refusal.facts(), licenses), refusal)))
+    for _, finding, ruling in outcome.findings:
+        named = {"license": ruling.license, "clause": ruling.clause, "category": finding.category}
+        cited.update(dict.fromkeys(citations(named, licenses)))
+    owed = {text: [fact for item in licenses for fact in cite_duty(item, text)] for text in outcome.obligations}
+    cited.update(dict.fromkeys(fact for facts in owed.values() for fact in facts))
+    for id_, clause in outcome.learned.get("unaccepted", ()):
+        named = {"license": id_, "clause": clause, "category": None}
+        cited.update(dict.fromkeys(citations(named, licenses)))
+    says = [*_sentences(outcome), *(f"owed: {text}" for text, facts in owed.items() if not facts)]
+    return Explained(outcome.step, outcome.result, tuple(says), tuple(cited))
+
+
+_ABOUT = {
+    "output_use": {"output use"},
+    "field_denied": {"output use"},
+    "usage_threshold": {"threshold"},
+    "territory": {"territory"},
+}
+"""What the facts under a clause are narrowed to, where the code says which of them decided."""
+
+
+def _within(found: Sequence[Citation], refusal: Refusal) -> Sequence[Citation]:
+    about = _ABOUT.get(refusal.code.value, set())
+    return [citation for citation in found if citation.about in about] or found
+
+
+def _sentences(outcome: Outcome) -> Iterator[str]:
+    for name, value in outcome.learned.items():
+        yield from _learned(name, value)
+    for name, value in outcome.edits.items():
+        yield f"the field '{name}' is taken out" if value is REMOVED else f"the field '{name}' becomes {value}"
+    for direction, finding, ruling in outcome.findings:
+        yield found(direction, finding, ruling)
+    for reason in outcome.not_evaluated:
+        yield f"not evaluated: {reason.replace('_', ' ')}"
+    for refusal in outcome.shadowed:
+        yield f"only recorded, in shadow: {told(refusal)}"
+    if outcome.refusal is not None:
+        yield told(outcome.refusal)
+
+
+def told(refusal: Refusal) -> str:
+    """Return a refusal in one line: ``403 output_use, llama-2 1.b.v: The model's license does not allow ...``."""
+    by = " ".join(part for part in (refusal.license, refusal.clause) if part)
+    where = ", ".join(part for part in (refusal.code.value, by, refusal.category) if part)
+    return f"{refusal.status} {where}: {refusal.message}"
+
+
+def found(direction: Direction, finding: Finding, ruling: Ruling) -> str:
+    """Return a finding in one line: the rule, its category and span, and what is done about it."""
+    who = f"by {ruling.license} {ruling.clause}" if ruling.license else "by the operator's policy"
+    category = f"{finding.category} {CATEGORIES.get(finding.category, '')}".rstrip()
+    place = f"{direction} {finding.path or finding.source}, characters {finding.start}-{finding.end}"
+    return f"rule {finding.rule} ({category}) found in the {place}: {ruling.action.name.lower()}, {who}"
+
+
+def _learned(name: str, value: Any) -> Iterator[str]:
+    match name:
+        case "surface":
+            yield f"the surface is {value}"
+        case "model":
+            yield _model(value)
+        case "identity":
+            tenant = f", tenant {value.tenant}" if value.tenant else ""
+            yield f"identified by {value.source} ({value.assurance}){tenant}, purpose {value.purpose}"
+        case "tenant" | "entitlement":
+            yield f"{name} {value.name}"
+        case "unaccepted":
+            yield from (f"terms of {id_} ({clause}): no acceptance on record" for id_, clause in value)
+        case "reservation" if value.held:
+            yield f"a place is kept for a newcomer under {', '.join(value.held)}"
+        case "newcomer":
+            yield "answered with success, the user is counted for the first time in the period"
+
+
+def _model(model: ModelPolicy) -> str:
+    licenses = " + ".join(item.id for item in model.licenses)
+    return f"model {model.name}, under {licenses}" if licenses else f"model {model.name}, license undetermined"
+
+
+def model_of(exchange: Exchange | None) -> str:
+    """Return the model's name and licenses in a few words."""
+    model = exchange.named if exchange is not None else None
+    return _model(model) if model is not None else "no model that is served"

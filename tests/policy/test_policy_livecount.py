@@ -1,0 +1,65 @@
+"""Whether a live count triggers a threshold depends on the license's window, and on nothing else."""
+
+import pytest
+
+from guard.licensing.license import Window
+from guard.policy.hypothetical import Caller, settings_for
+from guard.policy.livecount import live_counts
+from guard.policy.load import load
+from guard.policy.packs import shipped_packs
+from guard.usage.thresholds import AtLimit
+
+PACKS = shipped_packs()
+
+
+def counted(id_, users, at_limit=AtLimit.OBSERVE, **settings):
+    model = load(None, {**settings_for([id_], "m", Caller()), **settings}, environment={}).snapshot.models["m"]
+    states = [(limit, limit.state(users)) for limit in model.limits]
+    return {found.threshold: found for found in live_counts(model.licenses, states, users, at_limit)}
+
+
+def test_a_standing_threshold_is_triggered_by_the_live_count():
+    found = counted("qwen-2024", 100_000_001, AtLimit.REFUSE_NEWCOMERS)["mau_100m"]
+    assert (found.triggers, found.state, found.clause) == (True, "over", "4")
+    assert found.says == (
+        "yes: it is a condition that holds at all times; 100,000,001 of 100,000,000 users, 1 too many; newcomers are "
+        "refused from there on"
+    )
+
+
+def test_a_release_snapshot_is_neither_triggered_nor_cured_by_it():
+    found = counted("llama-3.1", 900_000_000)["mau_700m"]
+    assert (found.triggers, found.state, found.clause) == (False, "over", "2")
+    assert "looks at 2024-06, the month before its release; a live count can neither trigger nor cure it" in found.says
+
+
+@pytest.mark.parametrize(
+    ("users", "said"), [(100_000_000, "the duty starts above"), (100_000_001, "the duty has started")]
+)
+def test_a_duty_to_display_starts_and_refuses_nothing(users, said):
+    found = counted("kimi-k2", users)["mau_100m"]
+    assert found.triggers
+    assert found.says.startswith(f"yes: {said}")
+    assert found.says.endswith("nothing is refused")
+
+
+def test_money_is_seen_by_no_gateway():
+    found = counted("kimi-k2", 10**9)["revenue_20m_month"]
+    assert (found.triggers, found.state) == (False, None)
+    assert "which no gateway sees" in found.says
+
+
+def test_an_operators_own_limit_acts_under_any_license():
+    found = counted("llama-3.1", 5, AtLimit.REFUSE_ALL, **{"usage.limits": {"llama-3.1": 5}})["operator"]
+    assert (found.triggers, found.state) == (True, "approaching")
+    assert "5 of 5 users, no more may come; newcomers are refused from there on, and everybody beyond it" in found.says
+
+
+@pytest.mark.parametrize("id_", sorted(PACKS))
+def test_every_threshold_of_every_license_gets_an_answer(id_):
+    found = counted(id_, 10**9)
+    assert list(found) == [threshold.id for threshold in PACKS[id_].thresholds]
+    for threshold in PACKS[id_].thresholds:
+        counts = threshold.counts_users and threshold.window is Window.STANDING
+        assert found[threshold.id].triggers is counts
+        assert found[threshold.id].says.startswith("yes: " if counts else "no: ")
