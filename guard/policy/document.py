@@ -37,6 +37,25 @@ class Problem:
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class Caution(Problem):
+    """What is not wrong but worth knowing: ``found`` says it, ``path`` is where, ``subject`` what it is about."""
+
+    subject: str = ""
+    strict: bool = False
+    """True if ``guard policy check --strict`` refuses it."""
+
+    @property
+    def note(self) -> str:
+        """The line of a log, away from the file: ``license falcon-180b: duty notice_file (4.2) is unconfirmed``."""
+        return f"{self.subject or self.path}: {self.found}"
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return ``problems`` by file and line, no problem twice; those of one line stay in the order they were found."""
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line))
+
+
 class PolicyError(Exception):
     """A policy that cannot be used, with every problem found in it."""
 
@@ -82,6 +101,11 @@ class Document:
             for gone in self.lost
             for location in locations
         )
+
+    def caution(self, location: Location, found: str, *, subject: str = "", strict: bool = False) -> Caution:
+        """Return a caution at ``location``."""
+        at = self.origin(location)
+        return Caution(self.file, self.line(at), show(at), found, subject=subject, strict=strict)
 
     def problem(
         self, location: Location, found: str, allowed: str = "", choices: Iterable[str] = (), near: str | None = None

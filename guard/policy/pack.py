@@ -1,5 +1,8 @@
 """The schema of a license pack: every fact typed, with its clause and how it was established."""
 
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
@@ -19,6 +22,7 @@ from guard.licensing.license import (
     Threshold,
     Window,
 )
+from guard.licensing.place import country
 from guard.policy.values import ActionName, CategoryCode
 from guard.screening.findings import Action
 
@@ -35,7 +39,22 @@ def _clause(value: Any) -> str:
     raise ValueError('the clause as text, in quotes: "1.b.i"')
 
 
+def _date(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", value):
+        return value
+    raise ValueError('the date as text, in quotes: "2024-07-23", "2024-07" or "2024"')
+
+
+def _place(value: Any) -> str:
+    code = country(value) if isinstance(value, str) and value.isupper() else None
+    if code is None:
+        raise ValueError("EU, or the two capitals of a country in ISO 3166 such as GB")
+    return code
+
+
 Clause = Annotated[str, PlainValidator(_clause)]
+Day = Annotated[str, PlainValidator(_date)]
+Place = Annotated[str, PlainValidator(_place)]
 Text = Annotated[str, Field(min_length=1)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -139,7 +158,7 @@ class TerritoryPart(Part):
     """Where there are no rights, or what law is named."""
 
     kind: Literal["licensee_domicile", "place_of_use", "sanctions", "export_law"]
-    excluded: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
+    excluded: tuple[Place, ...] = ()
     applies_to: Text
     models: tuple[Text, ...] = ()
     clause: Clause
@@ -225,6 +244,8 @@ class ItemPart(Part):
             raise ValueError("coverage none without categories; categories with coverage full or partial")
         if not self.categories and (self.action is not Action.OFF or not self.duty):
             raise ValueError("an item no text shows has no action, and a duty that stands in for it")
+        if self.categories and "action" not in self.model_fields_set:
+            raise ValueError("action: what is done about the categories, block, flag, log or off")
         if set(self.otherwise) - set(self.categories):
             raise ValueError("otherwise names categories of the item only")
         return self
@@ -277,7 +298,7 @@ class Pack(Part):
 
     id: Id
     name: Text
-    date: Text
+    date: Day
     status: Status
     family: Id
     version: Id
@@ -329,6 +350,21 @@ class Pack(Part):
             sources=self.sources,
             notes=self.notes,
         )
+
+
+STAND_INS: Mapping[str, Any] = MappingProxyType(
+    {
+        "id": "unnamed",
+        "name": "?",
+        "date": "9999",
+        "status": "confirmed",
+        "family": "unknown",
+        "version": "unknown",
+        "sources": ["?"],
+        "output_use": {"rule": "unrestricted", "status": "confirmed"},
+    }
+)
+"""What stands in a pack for a required value that is mistaken, so that the rest of it is checked. Never in use."""
 
 
 def _item(part: ItemPart) -> AupItem:

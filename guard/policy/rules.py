@@ -24,20 +24,27 @@ Literals are folded (case, accents, lookalikes, dashes) and match whole words; `
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal as OneOf
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from guard.policy.document import Document, Location, PolicyError, Problem, parse, read_text
+from guard.policy.checks.expiry import lapse
+from guard.policy.document import Caution, Document, Location, PolicyError, Problem, in_order, nearest, read_text, scan
 from guard.policy.locations import yaml_files
-from guard.policy.validation import validate
+from guard.policy.validation import salvage
 from guard.screening.categories import CATEGORIES
 from guard.screening.findings import Action
 from guard.screening.rules import DEFAULT_SOURCES, MAX_WITHIN, Context, Exemption, Literal, Rule, Where
 from guard.screening.segments import Direction, Source
+
+SOURCES = {
+    Direction.PROMPT: frozenset(Source) - {Source.OUTPUT},
+    Direction.OUTPUT: frozenset({Source.OUTPUT, Source.REASONING, Source.TOOL_ARGUMENTS}),
+}
+"""What is read of a prompt and of an answer."""
 
 
 class _Strict(BaseModel):
@@ -81,14 +88,33 @@ class _Source:
     content: _File
 
 
-def load_rules(paths: Sequence[Path], *, today: date | None = None) -> tuple[list[Rule], list[str]]:
-    """Return the rules of all files in ``paths`` (a directory stands for its YAML files) and warnings.
+@dataclass(frozen=True, slots=True)
+class RuleFiles:
+    """The sound rules of the files that were read, what to know of them, and every problem in them."""
 
-    An exception that expired before ``today`` (default: the current day) no longer applies and is a warning: a gateway
+    rules: tuple[Rule, ...]
+    cautions: tuple[Caution, ...]
+    problems: tuple[Problem, ...]
+    """In the order of files and lines."""
+
+
+def load_rules(paths: Sequence[Path], *, today: date | None = None) -> tuple[list[Rule], list[Caution]]:
+    """Return the rules of all files in ``paths`` (a directory stands for its YAML files) and what to know of them.
+
+    An exception that expired before ``today`` (default: the current day) no longer applies and is a caution: a gateway
     must start the day after. Raises PolicyError with every problem of every file.
     """
+    read = read_rules(paths, today=today)
+    if read.problems:
+        raise PolicyError(read.problems)
+    return list(read.rules), list(read.cautions)
+
+
+def read_rules(paths: Sequence[Path], *, today: date | None = None) -> RuleFiles:
+    """Return what ``load_rules`` returns, as far as it is sound, and every problem of every file."""
     problems: list[Problem] = []
     sources: list[_Source] = []
+    complete = True
     seen: set[tuple[str, str]] = set()
     for path in _files(paths):
         try:
@@ -96,17 +122,19 @@ def load_rules(paths: Sequence[Path], *, today: date | None = None) -> tuple[lis
             if (path.name, text) in seen:
                 continue  # a copy, word for word, of a file that is loaded
             seen.add((path.name, text))
-            document = parse(text, str(path))
-            sources.append(_Source(document, validate(document, _File)))
+            read = salvage(scan(text, str(path)), _File)
         except PolicyError as error:
             problems.extend(error.problems)
-    reader = _Reader(today or date.today(), problems)  # noqa: DTZ011 - expiry days are the operator's local days
+            complete = False
+            continue
+        problems.extend(read.problems)
+        complete &= not read.document.misses(("lists",))
+        sources.append(_Source(read.document, read.value))
+    reader = _Reader(today or date.today(), problems, complete)  # noqa: DTZ011 - expiry days are local days
     reader.collect_lists(sources)
     for source in sources:
         reader.read_rules(source)
-    if problems:
-        raise PolicyError(problems)
-    return reader.rules, reader.warnings
+    return RuleFiles(tuple(reader.rules), tuple(reader.cautions), tuple(in_order(problems)))
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -114,11 +142,15 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
 
 class _Reader:
-    def __init__(self, today: date, problems: list[Problem]) -> None:
+    def __init__(self, today: date, problems: list[Problem], complete: bool) -> None:
         self.rules: list[Rule] = []
-        self.warnings: list[str] = []
+        self.cautions: list[Caution] = []
         self._today = today
         self._problems = problems
+        self._complete = complete
+        """Whether every list is known, so that one that is not is a mistake."""
+        self._doubtful = False
+        """Whether the rule being read uses a list that is not known because of a mistake in it."""
         self._lists: dict[str, tuple[Literal, ...]] = {}
         self._seen: dict[str, str] = {}
 
@@ -132,29 +164,35 @@ class _Reader:
                 self._lists[name] = tuple(literal for literal in literals if literal is not None)
 
     def read_rules(self, source: _Source) -> None:
-        category = source.content.category
+        category, document = source.content.category, source.document
         if category not in CATEGORIES:
-            if category is not None or source.content.rules:
+            if (category is not None or source.content.rules) and not document.misses(("category",)):
                 found = f"unknown category '{category}'" if category else "no category"
-                self._problem(source, ("category",), found, ", ".join(CATEGORIES))
-            return
+                near = nearest(category, CATEGORIES) if category else None
+                self._problem(source, ("category",), found, ", ".join(CATEGORIES), near)
+            category = None
         for index, entry in enumerate(source.content.rules):
             self._read(source, ("rules", index), category, entry)
 
-    def _read(self, source: _Source, at: Location, category: str, entry: _Entry) -> None:
+    def _read(self, source: _Source, at: Location, category: str | None, entry: _Entry) -> None:
         before = len(self._problems)
+        self._doubtful = False
         if entry.id in self._seen:
             self._problem(
                 source, (*at, "id"), f"'{entry.id}' is there twice", f"ids once; first in {self._seen[entry.id]}"
             )
-        self._seen.setdefault(entry.id, f"{source.document.file}:{source.document.line((*at, 'id'))}")
-        if not entry.id.startswith(f"{category}.") or len(entry.id) <= len(category) + 1:
+        line = source.document.line(source.document.origin((*at, "id")))
+        self._seen.setdefault(entry.id, f"{source.document.file}:{line}")
+        if category and (not entry.id.startswith(f"{category}.") or len(entry.id) <= len(category) + 1):
             self._problem(source, (*at, "id"), f"'{entry.id}'", f"an id that begins with '{category}.'")
         anchors = self._literals(source, (*at, "anchors"), entry.anchors)
         requires = self._contexts(source, (*at, "requires"), entry.requires)
         forbids = self._contexts(source, (*at, "forbids"), entry.forbids)
         exceptions = self._exceptions(source, (*at, "exceptions"), entry, anchors)
-        if len(self._problems) > before:
+        self._unread(source, at, entry)
+        self._impossible(source, at, requires, forbids)
+        lost = self._doubtful or source.document.misses(source.document.origin(at))
+        if category is None or lost or len(self._problems) > before:
             return
         try:
             rule = Rule(
@@ -192,27 +230,59 @@ class _Reader:
             if phrase is None:
                 continue
             exemption = Exemption(phrase, exception.owner, exception.expires)
-            if not any(exemption.leads(anchor) for anchor in anchors):
+            where: Location = (*at, index)
+            lost = source.document.misses(source.document.origin((*at[:-1], "anchors")))
+            if not lost and not any(exemption.leads(anchor) for anchor in anchors):
                 found = f"'{exception.phrase}' holds none of the rule's anchors"
-                self._problem(source, (*at, index, "phrase"), found, "a phrase around an anchor")
-            elif exception.expires < self._today:
-                line = source.document.line((*at, index, "expires"))
-                self.warnings.append(
-                    f"{source.document.file}:{line}: rule '{entry.id}': the exception '{exception.phrase}' "
-                    f"({exception.owner}) expired on {exception.expires} and no longer applies"
-                )
-            else:
+                self._problem(source, (*where, "phrase"), found, "a phrase around an anchor")
+                continue
+            document = source.document
+            if not exception.owner.strip():
+                self._problem(source, (*where, "owner"), "nobody", "who answers for it")
+            line = document.line(document.origin((*where, "expires")))
+            subject = f"{document.file}:{line}: rule '{entry.id}'"
+            what = f"the exception '{exception.phrase}' ({exception.owner})"
+            told = lapse(document, (*where, "expires"), exception.expires, self._today, what, subject)
+            if told is not None:
+                self.cautions.append(told)
+            if exception.expires >= self._today:
                 exceptions.append(exemption)
         return tuple(exceptions)
+
+    def _unread(self, source: _Source, at: Location, entry: _Entry) -> None:
+        """A direction in which none of the rule's sources is ever read."""
+        if source.document.misses(source.document.origin((*at, "sources"))):
+            return
+        for index, direction in enumerate(entry.directions):
+            if not (SOURCES[direction] & set(entry.sources)):
+                place = (*at, "directions", index)
+                where = place if "directions" in entry.model_fields_set else (*at, "sources")
+                found = f"'{direction.value}', but none of the sources is read there"
+                self._problem(source, where, found, f"with {direction.value}: {', '.join(sorted(SOURCES[direction]))}")
+
+    def _impossible(
+        self, source: _Source, at: Location, requires: Sequence[Context], forbids: Sequence[Context]
+    ) -> None:
+        """A required group of which every literal is forbidden wherever it may stand: the rule never fires."""
+        for wanted in requires:
+            for index, barred in enumerate(forbids):
+                reach = barred.where in {Where.NEAR, wanted.where} and barred.within >= wanted.within
+                if reach and wanted.literals and set(wanted.literals) <= set(barred.literals):
+                    words = ", ".join(f"'{literal.text}'" for literal in wanted.literals[:3])
+                    self._problem(
+                        source, (*at, "forbids", index), f"{words}, which the rule requires", "what it does not require"
+                    )
 
     def _literals(self, source: _Source, at: Location, words: Sequence[str]) -> tuple[Literal, ...]:
         literals: dict[Literal, None] = {}
         for index, word in enumerate(words):
             if word.startswith("$"):
-                if word[1:] not in self._lists:
-                    place = (*at, index)
-                    nearest = source.document.problem((word[1:],), "", choices=self._lists).nearest
-                    self._problem(source, place, f"unknown list '{word}'", ", ".join(sorted(self._lists)), nearest)
+                if word[1:] not in self._lists and not self._complete:
+                    self._doubtful = True
+                elif word[1:] not in self._lists:
+                    known = ", ".join(f"${name}" for name in sorted(self._lists)) or "lists, of which there are none"
+                    near = nearest(word[1:], self._lists)
+                    self._problem(source, (*at, index), f"unknown list '{word}'", known, near and f"${near}")
                 literals.update(dict.fromkeys(self._lists.get(word[1:], ())))
                 continue
             literal = self._literal(source, (*at, index), word)
@@ -227,8 +297,5 @@ class _Reader:
             self._problem(source, at, str(error), "a word or a phrase")
             return None
 
-    def _problem(self, source: _Source, at: Location, found: str, allowed: str, nearest: str | None = None) -> None:
-        problem = source.document.problem(at, found, allowed)
-        self._problems.append(
-            Problem(problem.file, problem.line, problem.path, problem.found, problem.allowed, nearest)
-        )
+    def _problem(self, source: _Source, at: Location, found: str, allowed: str, near: str | None = None) -> None:
+        self._problems.append(replace(source.document.problem(at, found, allowed), nearest=near))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -61,24 +62,30 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
     return salvaged.value
 
 
-def salvage(document: Document, model: type[ModelT]) -> Salvaged[ModelT]:
+def salvage(
+    document: Document, model: type[ModelT], stand_ins: Mapping[str, Any] = MappingProxyType({})
+) -> Salvaged[ModelT]:
     """Return ``document`` as ``model`` without the values that are mistaken: defaults take their places.
 
-    A problem that is only there because another value was dropped is not told. Raises PolicyError when nothing at all
-    is left.
+    ``stand_ins`` take the places of values at the top that have no default, so that the rest of the document can still
+    be looked at. A problem that is only there because another value was dropped is not told. Raises PolicyError when
+    nothing at all is left.
     """
     whole = document.data if document.data is not None else {}
     problems = list(document.flaws)
     dropped, lost = set(document.lost), set(document.lost)
+    filled: dict[str, Any] = {}
     while True:
         gaps: dict[Location, list[int]] = {}
-        sound = replace(document, data=_pruned(whole, (), dropped, gaps), lost=frozenset(lost), gaps=gaps)
+        left = _pruned(whole, (), dropped, gaps)
+        data = {**filled, **left} if filled and isinstance(left, dict) else left
+        sound = replace(document, data=data, lost=frozenset(lost), gaps=gaps)
         try:
             value = model.model_validate(sound.data)
         except ValidationError as error:
-            before = len(dropped)
-            found = list(_take(error, sound, model, dropped, lost))
-            if len(dropped) == before:
+            before = len(dropped) + len(filled)
+            found = list(_take(error, sound, model, dropped, lost, filled, stand_ins))
+            if len(dropped) + len(filled) == before:
                 raise PolicyError(problems or found) from error
             problems += found
         else:
@@ -86,13 +93,22 @@ def salvage(document: Document, model: type[ModelT]) -> Salvaged[ModelT]:
 
 
 def _take(
-    error: ValidationError, document: Document, model: type[BaseModel], dropped: set[Location], lost: set[Location]
+    error: ValidationError,
+    document: Document,
+    model: type[BaseModel],
+    dropped: set[Location],
+    lost: set[Location],
+    filled: dict[str, Any],
+    stand_ins: Mapping[str, Any],
 ) -> Iterator[Problem]:
-    """Yield the problems in ``error``, and drop what they are about."""
+    """Yield the problems in ``error``, and drop what they are about, or fill in what is missing."""
     earlier = frozenset(dropped)
     found: list[tuple[Problem, Location, bool]] = []
-    for item in error.errors():
-        inner: Location = tuple(part for part in item["loc"] if not _is_tag(part))
+    items = [(item, tuple(part for part in item["loc"] if not _is_tag(part))) for item in error.errors()]
+    for item, inner in items:
+        inside = any(other[: len(inner)] == inner and len(other) > len(inner) for _, other in items)
+        if item["type"] == "too_short" and inside:
+            continue  # too short because of the mistakes in it
         location, problem = document.origin(inner), _problem(document, model, item, inner)
         found.append((problem, location, item["type"] == "missing"))
         if item["type"] == "extra_forbidden" and problem.nearest is not None:
@@ -101,9 +117,13 @@ def _take(
                 lost.add(meant)
     for problem, location, missing in found:
         follows = any(gone[: len(location)] == location for gone in (lost if missing else earlier))
-        gone = location[:-1] if missing or location in earlier else location
-        dropped.add(gone)
-        lost.add(gone)
+        if missing and len(location) == 1 and location[0] in stand_ins:
+            filled[str(location[0])] = stand_ins[str(location[0])]
+            lost.add(location)
+        else:
+            gone = location[:-1] if missing or location in earlier else location
+            dropped.add(gone)
+            lost.add(gone)
         if not follows:
             yield problem
 

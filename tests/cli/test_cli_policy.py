@@ -63,7 +63,8 @@ def test_check_of_a_good_configuration_prints_its_hash(tmp_path, capsys):
     assert run(["policy", "check", str(path)]) == 0
     out = capsys.readouterr()
     assert out.out.startswith(f"{path}: configuration ok, ")
-    assert "warning: license falcon-180b: the rule on outputs (5.2) is unconfirmed" in out.err
+    assert "falcon-180b.yaml:" in out.err
+    assert ": output_use.status: the rule on outputs (5.2) is unconfirmed\n" in out.err
 
 
 def test_check_prints_every_problem_and_exits_1(tmp_path, capsys):
@@ -76,7 +77,7 @@ def test_check_prints_every_problem_and_exits_1(tmp_path, capsys):
     ]
     assert run(["policy", "check", str(path), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert [(problem["line"], problem["nearest"]) for problem in found["problems"]] == [(2, "gemma"), (3, None)]
+    assert [(problem["line"], problem["nearest"]) for problem in found["errors"]] == [(2, "gemma"), (3, None)]
 
 
 @pytest.mark.parametrize("target", ["licenses", "licenses/gemma.yaml"])
@@ -117,8 +118,9 @@ def test_a_copy_of_what_ships_is_sound(tmp_path, kind, capsys):
 def test_without_a_path_it_is_the_configuration_named_by_the_environment(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.yaml").write_text("license: gemma\n")
+    monkeypatch.setenv("GUARD_CONFIG", "none.yaml")
     assert run(["policy", "check"]) == 1
-    assert "guard.yaml:1: document: cannot be read" in capsys.readouterr().err
+    assert "none.yaml:1: document: cannot be read" in capsys.readouterr().err
     monkeypatch.setenv("GUARD_CONFIG", "other.yaml")
     assert run(["policy", "check"]) == 0
     assert capsys.readouterr().out.startswith("other.yaml: configuration ok")
@@ -129,4 +131,13 @@ def test_check_of_nothing_says_so(tmp_path, capsys):
     assert run(["policy", "check", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert "cannot be read: No such file or directory" in err
-    assert "no YAML files; allowed: a directory of packs or rules" in err
+    assert "no YAML files; allowed: a directory of packs, rules or cases" in err
+
+
+def test_without_a_path_or_a_configuration_it_is_everything_that_ships(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GUARD_CONFIG", raising=False)
+    assert run(["policy", "check"]) == 0, capsys.readouterr().err
+    checked = [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert [Path(path).name for path in checked[:3]] == ["licenses", "aup", "tests"]
+    assert {Path(path).parent.name for path in checked[3:]} == {"examples"}

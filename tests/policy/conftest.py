@@ -2,6 +2,7 @@
 
 import pytest
 
+from guard.policy import inspection
 from guard.policy import load as loading
 
 
@@ -9,6 +10,7 @@ from guard.policy import load as loading
 def no_shipped_rules(tmp_path_factory, monkeypatch):
     directory = tmp_path_factory.mktemp("aup")
     monkeypatch.setattr(loading, "shipped_rules", lambda: directory)
+    monkeypatch.setattr(inspection, "shipped_rules", lambda: directory)
 
 
 @pytest.fixture

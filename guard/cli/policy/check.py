@@ -1,88 +1,60 @@
 """``guard policy check``: whether a policy is sound."""
 
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from guard.policy.document import Problem
 
 
 def check(
-    given: Path | None = typer.Argument(
+    given: list[Path] | None = typer.Argument(
         None,
-        metavar="[PATH]",
-        help="A configuration, a license pack, a rule file, or a directory of packs or rules. "
-        "Default: $GUARD_CONFIG, or else ./guard.yaml.",
+        metavar="[PATH]...",
+        help="Configurations, license packs, rule files, case files, or directories of them. "
+        "Default: $GUARD_CONFIG, or else ./guard.yaml, or else everything that ships with Guard.",
+    ),
+    strict: bool = typer.Option(
+        False,
+        "--strict",
+        help="Refuse what nobody confirmed or answers for: unconfirmed facts in use, expired exceptions, statements "
+        "that are wanted and missing, models of undetermined license.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Check a policy: every problem with its line, or the policy's hash. Exits 1 if there is a problem."""
-    from guard.policy.document import PolicyError
+    """Check policies: every problem with its line, or the hash of each. Exits 1 if there is a problem."""
+    from datetime import UTC, datetime
+
+    from guard.policy.document import in_order
+    from guard.policy.inspection import inspect
     from guard.policy.locations import configuration
 
-    path = configuration(given) or Path("guard.yaml")
-    try:
-        what, digest, warnings = _check(path)
-    except PolicyError as error:
-        _report(error.problems, as_json)
-        raise typer.Exit(1) from None
+    named = [] if given else [path for path in [configuration(None)] if path is not None]
+    found = inspect(given or named, os.environ, datetime.now(UTC).date())
+    refused = [caution for caution in found.cautions if strict and caution.strict]
+    errors = in_order([*found.problems, *refused])
+    warnings = [caution for caution in found.cautions if caution not in refused]
     if as_json:
-        typer.echo(json.dumps({"ok": True, "kind": what, "hash": digest, "warnings": warnings, "problems": []}))
-        return
-    for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{path}: {what} ok, {digest}")
+        checked = [{"path": str(one.path), "kind": one.what, "hash": one.digest} for one in found.checked]
+        result = {"ok": not errors, "checked": checked, "errors": _plain(errors), "warnings": _plain(warnings)}
+        typer.echo(json.dumps(result))
+    else:
+        for warning in warnings:
+            typer.echo(f"warning: {warning}", err=True)
+        for error in errors:
+            typer.echo(str(error), err=True)
+        for one in () if errors else found.checked:
+            typer.echo(f"{one.path}: {one.what} ok, {one.digest}")
+    if errors:
+        raise typer.Exit(1)
 
 
-def _check(path: Path) -> tuple[str, str, list[str]]:
-    from guard.policy import document
-    from guard.policy.load import digest_of, load
-    from guard.policy.locations import shipped_licenses, shipped_rules, yaml_files
-    from guard.policy.packs import load_packs
-    from guard.policy.rules import load_rules
-
-    files = yaml_files(path) if path.is_dir() else [path]
-    if not files:
-        raise document.PolicyError(
-            [document.Problem(str(path), 0, "", "no YAML files", "a directory of packs or rules")]
-        )
-    found = document.scan(document.read_text(files[0]), str(files[0])).data
-    names = set(found) if isinstance(found, dict) else set()
-    if {"id", "family"} & names:
-        directory = path if path.is_dir() else path.parent
-        own = [] if directory.resolve() == shipped_licenses().resolve() else [shipped_licenses()]
-        packs = load_packs([*own, directory])
-        from guard.policy.checks.warnings import unconfirmed
-
-        checked = [packs[file.stem] for file in files]
-        warnings = [f"license {item.id}: {fact} is unconfirmed" for item in checked for fact in unconfirmed(item)]
-        return "license pack" + ("s" if path.is_dir() else ""), digest_of([path]), warnings
-    if path.is_dir() or {"rules", "lists", "category"} & names:
-        own_rules = path if path.is_dir() else path.parent
-        shipped = own_rules.resolve() == shipped_rules().resolve()
-        _, notes = load_rules([shipped_rules()] if shipped else [shipped_rules(), path])
-        return "rules", digest_of([path]), list(notes)
-    snapshot = load(path).snapshot
-    return "configuration", snapshot.hash, list(snapshot.warnings)
-
-
-def _report(problems: "tuple[Problem, ...]", as_json: bool) -> None:
-    if not as_json:
-        for problem in problems:
-            typer.echo(str(problem), err=True)
-        return
-    entries = [
-        {
-            "file": problem.file,
-            "line": problem.line,
-            "path": problem.path,
-            "found": problem.found,
-            "allowed": problem.allowed,
-            "nearest": problem.nearest,
-        }
-        for problem in problems
-    ]
-    typer.echo(json.dumps({"ok": False, "problems": entries}))
+def _plain(problems: "Sequence[Problem]") -> list[dict[str, Any]]:
+    names = ("file", "line", "path", "found", "allowed", "nearest")
+    return [{name: getattr(problem, name) for name in names} for problem in problems]

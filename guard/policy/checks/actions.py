@@ -25,6 +25,9 @@ def actions(config: Config, document: Document, packs: Mapping[str, License]) ->
                 )
                 break
     for index, relax in enumerate(config.screening.relax):
+        if relax.category in {other.category for other in config.screening.relax[:index]}:
+            at = ("screening", "relax", index, "category")
+            yield document.problem(at, f"'{relax.category}' is relaxed twice", "each category once")
         lost = document.misses(("screening", "actions", relax.category))
         if relax.category not in config.screening.actions and not lost:
             yield document.problem(

@@ -1,12 +1,13 @@
-"""The operator's limits are below the licenses' own."""
+"""The operator's limits are below the licenses' own, and what is to happen at a limit has one."""
 
 from collections.abc import Iterator, Mapping
 
 from guard.licensing.license import License
 from guard.policy.checks.stacks import stacks_in_use
 from guard.policy.config import Config
-from guard.policy.document import Document, Location, Problem
+from guard.policy.document import Caution, Document, Location, Problem
 from guard.policy.resolution import stack_of
+from guard.policy.snapshot import limits as limits_of
 from guard.policy.snapshot import user_thresholds
 
 
@@ -27,7 +28,7 @@ def limits(config: Config, document: Document, packs: Mapping[str, License]) -> 
                 )
             continue
         thresholds = user_thresholds(packs[id_])
-        if not thresholds:
+        if not thresholds and not document.misses(("packs", id_, "thresholds")):
             yield document.problem(
                 at, f"a limit for '{id_}', which has no threshold on monthly active users", "a license that has one"
             )
@@ -39,9 +40,36 @@ def limits(config: Config, document: Document, packs: Mapping[str, License]) -> 
                 )
 
 
+def acting(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Problem]:
+    """Yield a problem where users are to be refused at a limit and there is none that acts at run time.
+
+    Only where a file says so: what the command line or a case asks for is a question, and may be about no limit.
+    """
+    at: Location = ("usage", "at_limit")
+    if config.usage.at_limit == "observe" or at not in document.lines or not _resolves(config, document, packs):
+        return
+    stacks = [stack for _, stack in stacks_in_use(config, packs)]
+    lost = [("packs", license_.id, "thresholds") for stack in stacks for license_ in stack]
+    if document.misses(("usage", "limits"), *lost):
+        return
+    if not any(limit.acts for stack in stacks for limit in limits_of(stack, config)):
+        yield document.problem(
+            at,
+            f"'{config.usage.at_limit}', but no license that is served has a limit that acts at run time",
+            "observe, or a limit in usage.limits",
+        )
+
+
+def observed(config: Config, document: Document) -> Iterator[Caution]:
+    """Yield a caution for limits of the operator's at which nobody is refused."""
+    if config.usage.limits and config.usage.at_limit == "observe":
+        found = "nobody is refused at these limits, because usage.at_limit is observe"
+        yield document.caution(("usage", "limits"), found)
+
+
 def _resolves(config: Config, document: Document, packs: Mapping[str, License]) -> bool:
     """True if the licenses of everything that is to be served are known, so that what is missing among them is."""
-    if document.misses(("policies",), ("models",), ("license",)):
+    if document.misses(("policies",), ("patterns",), ("models",), ("license",)):
         return False
     found = [stack_of(name, model, packs) for name, model in config.models.items()]
     ids = [*(config.license or ()), *(id_ for stacks_ in found for stack in stacks_ for id_ in stack)]

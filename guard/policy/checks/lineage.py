@@ -9,7 +9,7 @@ from guard.licensing.obligations import training_obligations
 from guard.licensing.purpose import TRAIN, Purpose
 from guard.licensing.verdict import OutputVerdict, Verdict, stack_verdict
 from guard.policy.config import Config
-from guard.policy.document import Document, Location, Problem, nearest
+from guard.policy.document import Caution, Document, Location, Problem, nearest
 from guard.policy.resolution import drift, stack_of, teachers
 from guard.policy.settings.models import ModelConfig
 
@@ -40,28 +40,32 @@ def lineage(config: Config, document: Document, packs: Mapping[str, License]) ->
                 )
 
 
-def lineage_warnings(config: Config, packs: Mapping[str, License]) -> Iterator[str]:
+def lineage_warnings(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Caution]:
     """Yield what the license files and the lineage of the models want somebody to look at."""
     for name, model in config.models.items():
+        at: Location = ("models", name)
         stacks = stack_of(name, model, packs)
         wrong = drift(model, [packs[id_] for id_ in stacks[0]]) if len(stacks) == 1 else None
         if wrong is not None:
-            yield f"models.{name}: the license file {model.license_file} {wrong}"
+            found = f"the license file {model.license_file} {wrong}"
+            yield document.caution((*at, "license_file"), found, subject=f"models.{name}", strict=True)
         for teacher, stack in teachers(model, packs):
             licenses = [packs[id_] for id_ in stack or ()]
             verdict = _verdict(name, model, licenses, packs)
             if verdict.kind is Verdict.UNDETERMINED:
-                yield (
-                    f"models.{name}: whether license {verdict.license} allows training it on outputs of {teacher} is "
+                found = (
+                    f"whether license {verdict.license} allows training it on outputs of {teacher} is "
                     f"undetermined ({verdict.clause}): {verdict.reason}"
                 )
+                yield document.caution((*at, "outputs_of"), found, subject=f"models.{name}", strict=True)
             for owed in training_obligations(licenses):
                 prefix = owed.wording
                 if owed.kind == "name_prefix" and not _plain(name).startswith(_plain(prefix)):
-                    yield (
-                        f"models.{name}: license {owed.license} wants the name to begin with '{prefix}': "
+                    found = (
+                        f"license {owed.license} wants the name to begin with '{prefix}': "
                         f"it was trained on outputs of {teacher} ({owed.clause})"
                     )
+                    yield document.caution(at, found, subject=f"models.{name}")
 
 
 def _verdict(name: str, model: ModelConfig, teacher: list[License], packs: Mapping[str, License]) -> OutputVerdict:

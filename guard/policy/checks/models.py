@@ -11,7 +11,7 @@ from guard.policy.snapshot import UNDETERMINED
 
 def models(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Problem]:
     """Yield a problem for every model without exactly one stack of known licenses."""
-    packs_lost = document.misses(("policies",))
+    packs_lost = document.misses(("policies",), ("patterns",))
     for name, model in config.models.items():
         at: Location = ("models", name)
         if model.license is not None:

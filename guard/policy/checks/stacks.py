@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from guard.licensing.license import License
 from guard.policy.config import Config
+from guard.policy.document import Location
 from guard.policy.resolution import stack_of
 from guard.policy.snapshot import UNDETERMINED
 
@@ -18,3 +19,10 @@ def stacks_in_use(config: Config, packs: Mapping[str, License]) -> Iterator[tupl
         yield "models that are not listed", [packs[id_] for id_ in config.license if id_ in packs]
     elif config.unknown_models == UNDETERMINED:
         yield UNDETERMINED, []
+
+
+def served_at(name: str, config: Config) -> Location:
+    """Return where the configuration speaks of what ``stacks_in_use`` calls ``name``."""
+    if name in config.models:
+        return ("models", name)
+    return ("license",) if config.license is not None else ("unknown_models",)
