@@ -24,6 +24,13 @@ def serve(
     admin: str | None = typer.Option(None, envvar="GUARD_ADMIN", help="HOST:PORT of metrics, API and console, or off."),
     ledger: str | None = typer.Option(None, envvar="GUARD_LEDGER", help="Usage ledger, e.g. sqlite:///path."),
     mode: str | None = typer.Option(None, envvar="GUARD_MODE", help="enforce or shadow."),
+    state_dir: Path | None = typer.Option(None, envvar="GUARD_STATE_DIR", help="Directory of keys, ledger and logs."),
+    last_good: bool = typer.Option(
+        False, "--last-good", envvar="GUARD_LAST_GOOD", help="Start from the last good copy of a bad policy."
+    ),
+    candidate: Path | None = typer.Option(
+        None, envvar="GUARD_CANDIDATE", help="A configuration to compare with: exchanges are decided again under it."
+    ),
 ) -> None:
     """Stand in front of an inference server as a sidecar.
 
@@ -44,10 +51,12 @@ def serve(
         "admin": admin,
         "usage.ledger": ledger,
         "mode": mode,
+        "state_dir": str(state_dir) if state_dir is not None else None,
+        "candidate": str(candidate.absolute()) if candidate is not None else None,
     }
     logging.basicConfig(level=os.environ.get("GUARD_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s")
     overrides = {name: value for name, value in given.items() if value is not None}
-    runtime = Runtime(configuration(config), overrides)
+    runtime = Runtime(configuration(config), overrides, last_good=last_good)
     settings = runtime.config
     limits = settings.upstream_timeouts
     try:

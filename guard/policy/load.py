@@ -6,8 +6,8 @@ of half an update.
 
 import copy
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -16,11 +16,13 @@ from typing import Any
 from guard.exchange.snapshot import Ruling, Snapshot
 from guard.policy import check
 from guard.policy.config import Config
-from guard.policy.document import Document, Location, PolicyError, Problem, read_text, scan
+from guard.policy.document import Caution, Document, Location, PolicyError, Problem, in_order, read_text, scan
 from guard.policy.locations import shipped_licenses, shipped_rules, yaml_files
-from guard.policy.packs import load_packs, shipped_packs
+from guard.policy.packs import read_packs, shipped_files, shipped_packs
 from guard.policy.rules import load_rules
+from guard.policy.settings.shadows import Shadows
 from guard.policy.snapshot import build, rulings
+from guard.policy.tenants import tenant_rule_files, with_tenants
 from guard.policy.tokens import KeyProblem, TokenVerifier, build_verifier
 from guard.policy.validation import Salvaged, salvage
 from guard.screening.ruleset import RuleSet
@@ -32,10 +34,12 @@ READ_FILES: tuple[Location, ...] = (
     ("upstream_ca",),
     ("admin_token_file",),
     ("policies",),
+    ("tests",),
     ("identity", "jwt", "key_file"),
     ("identity", "jwt", "jwks_file"),
     ("identity", "pseudonym_key_file"),
     ("screening", "rules"),
+    ("candidate",),
 )
 """Settings whose relative paths are relative to the configuration file."""
 
@@ -54,25 +58,42 @@ class Loaded:
     """Of what is watched, as it was when the snapshot was made."""
     expires: date | None = None
     """The first day on which something relaxed no longer is; a reload on that day makes it so."""
+    cautions: tuple[Caution, ...] = ()
+    """What is not wrong but worth knowing, and where it stands: the snapshot's warnings."""
+    document: Document = field(default_factory=lambda: Document("defaults", {}, {}))
+    """Where everything stands in the configuration file."""
+    packs: Mapping[str, Document] = field(default_factory=dict)
+    """Where everything stands in the license packs, by id."""
+
+
+_RulesKey = tuple[str, date, frozenset[str]]
 
 
 class RuleCache:
-    """The rules compiled last: a reload that leaves their files alone compiles nothing. Belongs to one gateway."""
+    """The rules compiled last, by their files, since a tenant may have some of its own: a reload that leaves the files
+    alone compiles nothing. Belongs to one gateway.
+    """
 
     def __init__(self) -> None:
-        self._key: tuple[str, date] | None = None
-        self._rules: tuple[RuleSet, tuple[str, ...]]
+        self._sets: dict[tuple[Path, ...], tuple[_RulesKey, tuple[RuleSet, tuple[Caution, ...]]]] = {}
 
-    def compiled(self, files: Sequence[Path], today: date) -> tuple[RuleSet, tuple[str, ...]]:
-        """Return the rules in ``files`` and their warnings. Raises PolicyError."""
-        key = digest_of(files), today
-        if key != self._key:
-            rules, notes = load_rules(files, today=today)
-            compiled = RuleSet(rules), tuple(notes)
-            if digest_of(files) != key[0]:
-                return compiled  # replaced meanwhile: what was compiled is not what the key says
-            self._key, self._rules = key, compiled
-        return self._rules
+    def compiled(
+        self, files: Sequence[Path], today: date, shadowed: frozenset[str] = frozenset()
+    ) -> tuple[RuleSet, tuple[Caution, ...]]:
+        """Return the rules in ``files``, those ``shadowed`` without effect, and what to know. Raises PolicyError."""
+        key = digest_of(files), today, shadowed
+        known = self._sets.get(tuple(files))
+        if known is not None and known[0] == key:
+            return known[1]
+        rules, notes = load_rules(files, today=today)
+        compiled = RuleSet(rules, shadowed), tuple(notes)
+        if digest_of(files) == key[0]:  # else replaced meanwhile: what was compiled is not what the key says
+            self._sets[tuple(files)] = key, compiled
+        return compiled
+
+    def keep(self, sets: Iterable[Sequence[Path]]) -> None:
+        """Forget what was compiled of other sets of files than these."""
+        self._sets = {files: self._sets[files] for files in map(tuple, sets) if files in self._sets}
 
 
 def load_config(path: Path | None, overrides: Mapping[str, object] | None = None) -> Config:
@@ -80,7 +101,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
 
     Relative paths of files to be read come out relative to the configuration file. Raises PolicyError.
     """
-    read = _read_config(path, overrides or {})
+    read = read_config(path, overrides or {})
     if read.problems:
         raise PolicyError(read.problems)
     return read.value
@@ -93,10 +114,12 @@ def load(
     today: date | None = None,
     environment: Mapping[str, str] = os.environ,
     rules: RuleCache | None = None,
+    place: Callable[[str], str] | None = None,
 ) -> Loaded:
     """Return the configuration in ``path`` and the snapshot that follows from it. Raises PolicyError.
 
-    ``rules`` carries the compiled rules from one load to the next; without it they are compiled.
+    ``rules`` carries the compiled rules from one load to the next; without it they are compiled. ``place`` says where
+    the files are that the configuration names; by default they are relative to it.
     """
     day, cache = today or datetime.now(UTC).date(), rules or RuleCache()
     for _ in range(ATTEMPTS):
@@ -105,7 +128,7 @@ def load(
         before = first
         outcome: Loaded | PolicyError
         try:
-            read = _read_config(path, overrides or {})
+            read = read_config(path, overrides or {}, place)
             watched = watched_paths(path, read.value)
             before = digest_of(watched)
             outcome = _load(read, watched, before, overrides or {}, day, environment, cache)
@@ -127,7 +150,8 @@ def watched_paths(path: Path | None, config: Config) -> tuple[Path, ...]:
     """Return the operator's files and directories that ``config`` depends on, the configuration file first."""
     jwt = config.identity.jwt
     keys = [Path(file) for file in (jwt.key_file, jwt.jwks_file) if file] if jwt else []
-    named = [Path(name) for name in (*config.policies, *config.screening.rules)]
+    named = [Path(name) for name in (*config.policies, *config.tests, *config.screening.rules)]
+    named += [Path(name) for tenant in config.tenants.values() for name in tenant.rules]
     named += [Path(model.license_file) for model in config.models.values() if model.license_file]
     return (*((path,) if path else ()), *named, *keys)
 
@@ -159,46 +183,58 @@ def _load(
     config, document = read.value, read.document
     own_packs = [Path(name) for name in config.policies]
     problems, elsewhere = list(read.problems), list[Problem]()
-    packs = shipped_packs()
-    try:
-        packs = load_packs([shipped_licenses(), *own_packs]) if own_packs else packs
-    except PolicyError as error:
-        elsewhere += error.problems
-        document = replace(document, lost=document.lost | {("policies",)})
-    found = check.problems(config, document, packs, environment)
+    pack_set = read_packs([shipped_licenses(), *own_packs]) if own_packs else shipped_files()
+    packs = pack_set.licenses
+    elsewhere += pack_set.problems
+    document = replace(document, lost=document.lost | pack_set.lost)
+    found = check.problems(config, document, packs, environment, today)
     verifier: TokenVerifier | None = None
-    rules: RuleSet | None = None
-    notes: Sequence[str] = ()
     try:
         verifier = build_verifier(config.identity.jwt, environment) if config.identity.jwt else None
     except KeyProblem as error:
         found.append(document.problem(("identity", "jwt"), str(error), "a key that verifies tokens"))
-    problems += (_overridden(problem, overrides) for problem in found)
-    rule_files = _rule_files(config)
-    try:
-        rules, notes = cache.compiled(rule_files, today)
-    except PolicyError as error:
-        elsewhere += error.problems
-    if problems or elsewhere or rules is None:
-        raise PolicyError([*sorted(problems, key=lambda problem: problem.line), *elsewhere])
+    problems += (overridden(problem, overrides) for problem in found)
+    common_rules = _rule_files(config)
+    rule_files = {None: common_rules, **tenant_rule_files(config, common_rules)}  # None: everybody without his own
+    compiled: dict[str | None, RuleSet] = {}
+    notes: dict[Caution, None] = {}
+    for owner, own_rules in rule_files.items():
+        try:
+            compiled[owner], found_notes = cache.compiled(own_rules, today, Shadows(config.shadows, today).rules)
+            notes |= dict.fromkeys(found_notes)
+        except PolicyError as error:
+            elsewhere += error.problems
+    rules = [rule for found_rules in compiled.values() for rule in found_rules.rules]
+    if len(compiled) == len(rule_files):
+        problems += (overridden(problem, overrides) for problem in check.shadows(config, document, rules))
+    if problems or elsewhere:
+        raise PolicyError(in_order([*problems, *elsewhere]))
+    cache.keep(rule_files.values())
+    cautions = (*notes, *check.cautions(config, document, packs, pack_set.documents, rules, today))
     pack_files = [file for directory in (shipped_licenses(), *own_packs) for file in yaml_files(directory)]
-    files = (*pack_files, *rule_files)
-    expired = [relax.category for relax in config.screening.relax if relax.expires < today] + list(notes)
+    files = (*pack_files, *dict.fromkeys(file for own_rules in rule_files.values() for file in own_rules))
+    expired = [relax.category for relax in config.screening.relax if relax.expires < today]
+    expired += [note.note for note in notes if note.strict]
+    expired += [entry.target for entry in config.shadows if entry.expires < today]
     snapshot = build(
         config,
         packs,
-        rules,
+        compiled[None],
         digest=sha256(f"{digest} {digest_of(files)} {sorted(overrides.items())!r} {expired}".encode()).hexdigest(),
         verify_jwt=verifier,
         environment=environment,
         today=today,
-        warnings=[*notes, *check.warnings(config, packs, today)],
+        warnings=[caution.note for caution in cautions],
     )
+    snapshot = with_tenants(snapshot, config, compiled, today)
     last_days = [relax.expires for relax in config.screening.relax]
-    last_days += [exemption.expires for rule in rules.rules for exemption in rule.exceptions]
+    last_days += [statement.expires for statement in config.operator.statements]
+    last_days += [entry.expires for entry in config.shadows]
+    last_days += [exemption.expires for rule in rules for exemption in rule.exceptions]
     expiring = [day + timedelta(days=1) for day in last_days if day >= today]
     own_files = (path for path in watched if path.is_file() and path not in files)
-    return Loaded(config, snapshot, (*own_files, *files), watched, digest, min(expiring, default=None))
+    loaded_from, until = (*own_files, *files), min(expiring, default=None)
+    return Loaded(config, snapshot, loaded_from, watched, digest, until, cautions, document, pack_set.documents)
 
 
 def _rule_files(config: Config) -> tuple[Path, ...]:
@@ -206,7 +242,13 @@ def _rule_files(config: Config) -> tuple[Path, ...]:
     return tuple(file for path in (shipped_rules(), *named) for file in (yaml_files(path) if path.is_dir() else [path]))
 
 
-def _read_config(path: Path | None, overrides: Mapping[str, object]) -> Salvaged[Config]:
+def read_config(
+    path: Path | None, overrides: Mapping[str, object], place: Callable[[str], str] | None = None
+) -> Salvaged[Config]:
+    """Return what is sound of the configuration in ``path``, and its mistakes of form; ``place`` is as in ``load``.
+
+    Raises PolicyError when nothing at all is left.
+    """
     document = scan(read_text(path), str(path)) if path is not None else Document("defaults", {}, {})
     if document.data is None:
         document = replace(document, data={})
@@ -217,14 +259,16 @@ def _read_config(path: Path | None, overrides: Mapping[str, object]) -> Salvaged
         _put(data, name.split("."), value)
     if path is not None:
         models = data.get("models")
+        tenants = data.get("tenants")
         named = [("models", name, "license_file") for name in models] if isinstance(models, dict) else []
+        named += [("tenants", name, "rules") for name in tenants] if isinstance(tenants, dict) else []
         for location in (*READ_FILES, *named):
-            _resolve(data, location, path.parent)
+            _resolve(data, location, place or (lambda name: str(path.parent / name)))
     try:
         read = salvage(replace(document, data=data), Config)
     except PolicyError as error:
-        raise PolicyError([_overridden(problem, overrides) for problem in error.problems]) from None
-    problems = (_overridden(problem, overrides) for problem in read.problems)
+        raise PolicyError([overridden(problem, overrides) for problem in error.problems]) from None
+    problems = (overridden(problem, overrides) for problem in read.problems)
     return replace(read, problems=tuple(sorted(problems, key=lambda problem: problem.line)))
 
 
@@ -237,21 +281,21 @@ def _put(data: dict[str, Any], names: Sequence[str], value: object) -> None:
     data[names[-1]] = value
 
 
-def _resolve(data: dict[str, Any], location: Location, base: Path) -> None:
-    """Make the paths at ``location`` relative to ``base``; what is no path is left for validation to refuse."""
+def _resolve(data: dict[str, Any], location: Location, place: Callable[[str], str]) -> None:
+    """Replace the paths at ``location`` by their places; what is no path is left for validation to refuse."""
     *outer, last = location
     inner: Any = data
     for name in outer:
         inner = inner.get(name) if isinstance(inner, dict) else None
     value = inner.get(last) if isinstance(inner, dict) else None
     if isinstance(value, str):
-        inner[last] = str(base / value)
+        inner[last] = place(value)
     elif isinstance(value, list):
-        inner[last] = [str(base / item) if isinstance(item, str) else item for item in value]
+        inner[last] = [place(item) if isinstance(item, str) else item for item in value]
 
 
-def _overridden(problem: Problem, overrides: Mapping[str, object]) -> Problem:
-    """The same problem, said of the command line where its value came from there."""
+def overridden(problem: Problem, overrides: Mapping[str, object]) -> Problem:
+    """Return the same problem, said of the command line where its value came from there."""
     for name in overrides:
         if problem.path == name or problem.path.startswith((name + ".", name + "[")):
             return replace(problem, file="command line", line=0)

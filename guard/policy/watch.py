@@ -4,18 +4,24 @@ Contents are compared, not times or events: a ConfigMap update swaps a symlink, 
 escape a watch on the file itself. No loop or thread of its own: the transport asks ``changed`` every few seconds.
 """
 
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Lock
 
 from guard.exchange.snapshot import Snapshot
+from guard.policy import lastgood
 from guard.policy.config import Config
-from guard.policy.document import PolicyError, Problem
+from guard.policy.deltas import Delta, dangerous, spent, unconfirmed
+from guard.policy.document import PolicyError, Problem, in_order
 from guard.policy.load import Loaded, RuleCache, digest_of, load, load_config, watched_paths
+from guard.policy.posture import Posture, posture
+from guard.policy.record import Record, read_record, write_record
+from guard.policy.selftest import SelfTest
 
 HISTORY = 50
 """Reloads that are remembered."""
@@ -23,7 +29,7 @@ HISTORY = 50
 STARTING: tuple[str, ...] = (
     "upstream", "upstream_timeouts", "upstream_ca", "upstream_connections", "listen", "admin", "admin_token_file",
     "state_dir", "usage.ledger", "usage.zone", "usage.fsync", "identity.pseudonym_key_file", "outputs.receipts",
-    "outputs.fingerprints", "evidence",
+    "outputs.fingerprints", "evidence.audit", "evidence.fsync",
 )  # fmt: skip
 """Settings that a process reads once, at its start: a reload takes the policy, not these."""
 
@@ -44,8 +50,16 @@ class ReloadResult:
     """Settings that differ from those the process started with and wait for a restart."""
 
 
+_Before = Callable[[Config], tuple[Posture | None, Sequence[Delta]]]
+"""Returns what a policy is compared with, and the changes beside its posture."""
+
+
 class ActivePolicy:
-    """Holds the snapshot requests begin with. Reading ``snapshot`` is one attribute access; reloads take turns."""
+    """Holds the snapshot requests begin with. Reading ``snapshot`` is one attribute access; reloads take turns.
+
+    A policy comes into force when it has passed its self-test and every dangerous change in it is confirmed. At the
+    start it is compared with the record in the state directory, if it is to ``remember``.
+    """
 
     def __init__(
         self,
@@ -53,21 +67,49 @@ class ActivePolicy:
         overrides: Mapping[str, object] | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        environment: Mapping[str, str] = os.environ,
+        remember: bool = False,
+        last_good: bool = False,
     ) -> None:
-        """Load ``path``. Raises PolicyError: a process does not start with a bad policy."""
+        """Load ``path``. Raises PolicyError: a process does not start with a bad policy.
+
+        With ``last_good`` it starts from the last good copy of a bad one. The copy is in the state directory, which
+        ``overrides`` have to name: a bad file cannot say where it is.
+        """
         self._path = path
         self._overrides = dict(overrides or {})
         self._clock = clock
+        self._environment = environment
+        self._remember = remember
+        self._last_good = last_good
         self._lock = Lock()
         self._history: deque[ReloadResult] = deque(maxlen=HISTORY)
         self._rules = RuleCache()
+        self._self_test = SelfTest(environment)
         self._tried = self._today()
-        self.loaded: Loaded = load(path, self._overrides, today=self._tried, rules=self._rules)
+        self.restored: tuple[Problem, ...] = ()
+        """What is wrong with the files, while the last good copy is in force; empty otherwise."""
+        if last_good and "state_dir" not in self._overrides:
+            found, allowed = "the last good copy cannot be found without the file", "--state-dir or GUARD_STATE_DIR"
+            raise PolicyError([Problem("command line", 0, "last_good", found, allowed)])
+        self.loaded: Loaded
+        self._watched: tuple[Path, ...] = (path,) if path is not None else ()
+        self._seen = digest_of(self._watched)
+        try:
+            self.loaded, self._posture = self._admitted(self._load(self._path), self._recorded)
+            self._watched, self._seen = self.loaded.watched, self.loaded.digest
+        except PolicyError as error:
+            if not last_good or path is None:
+                raise
+            self.loaded, self._posture = self._copy(path, error)
+            self.restored = error.problems
+            self._follow(self._seen)
         self.snapshot: Snapshot = self.loaded.snapshot
         self.config: Config = self.loaded.config
         """The configuration the process started with; ``loaded.config`` is the latest good one."""
-        self._watched, self._seen = self.loaded.watched, self.loaded.digest
-        self._history.append(ReloadResult(ok=True, hash=self.snapshot.hash, changed=True, at=clock()))
+        self._history.append(
+            ReloadResult(not self.restored, self.snapshot.hash, self.restored, changed=True, at=clock())
+        )
 
     @property
     def history(self) -> tuple[ReloadResult, ...]:
@@ -86,19 +128,70 @@ class ActivePolicy:
             seen = digest_of(self._watched)
             self._tried = self._today()
             try:
-                loaded = load(self._path, self._overrides, today=self._tried, rules=self._rules)
+                loaded, facts = self._admitted(self._load(self._path), lambda _: (self._posture, ()))
             except PolicyError as error:
                 self._follow(seen)
                 result = ReloadResult(False, self.snapshot.hash, error.problems, at=self._clock())
             else:
                 changed = loaded.snapshot.hash != self.snapshot.hash
-                if changed:
-                    self.loaded, self.snapshot = loaded, loaded.snapshot
+                if changed or self.restored:
+                    self._posture, self.loaded, self.snapshot = facts, loaded, loaded.snapshot
+                self.restored = ()
                 self._watched, self._seen = loaded.watched, loaded.digest
                 restart = _starting_differences(self.config, loaded.config)
                 result = ReloadResult(True, self.snapshot.hash, (), changed, self._clock(), restart)
             self._history.append(result)
             return result
+
+    def keep(self) -> None:
+        """Record what is in force in the state directory, and with ``last_good`` copy its files. Raises OSError.
+
+        To be called by one process of a state directory, when it has started and after every change.
+        """
+        with self._lock:
+            if self.restored or not self._remember:
+                return
+            write_record(self.config, self.snapshot.hash, self._posture, self._clock())
+            if self._last_good and self._path is not None:
+                lastgood.keep(Path(self.config.state_dir), self._path, self.loaded)
+
+    def _load(self, path: Path | None, place: Callable[[str], str] | None = None) -> Loaded:
+        return load(
+            path,
+            self._overrides,
+            today=self._tried,
+            environment=self._environment,
+            rules=self._rules,
+            place=place,
+        )
+
+    def _admitted(self, loaded: Loaded, before: _Before, *, cases: bool = True) -> tuple[Loaded, Posture]:
+        """Return ``loaded`` and its posture if it may come into force after ``before``. Raises PolicyError."""
+        problems = self._self_test.problems(loaded, self._clock(), cases=cases)
+        facts = posture(loaded.config, loaded.snapshot)
+        old, others = before(loaded.config)
+        deltas = [*others, *(dangerous(old, facts) if old is not None else ())]
+        problems += unconfirmed(deltas, loaded, self._overrides)
+        if problems:
+            raise PolicyError(in_order(problems))
+        left = spent(deltas, loaded)
+        if left:
+            warnings = (*loaded.snapshot.warnings, *left)
+            loaded = replace(loaded, snapshot=replace(loaded.snapshot, warnings=warnings))
+        return loaded, facts
+
+    def _recorded(self, config: Config) -> tuple[Posture | None, Sequence[Delta]]:
+        """What was in force before the start, and what would be counted anew."""
+        record: Record | None = read_record(config) if self._remember else None
+        return (None, ()) if record is None else (record.posture, record.recounts(config, self._clock()))
+
+    def _copy(self, path: Path, error: PolicyError) -> tuple[Loaded, Posture]:
+        """Return the last good copy. Raises PolicyError with the problems of the files, and of the copy."""
+        try:
+            copy = lastgood.find(Path(str(self._overrides["state_dir"])), path)
+            return self._admitted(self._load(copy.config, copy.place), lambda _: (None, ()), cases=False)
+        except PolicyError as unusable:
+            raise PolicyError([*error.problems, *unusable.problems]) from error
 
     def _follow(self, seen: str) -> None:
         """Watch what a bad policy names, so that mending any of its files is noticed; do not try the same one again."""

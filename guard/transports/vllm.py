@@ -1,5 +1,8 @@
 """Guard inside vLLM: ``vllm serve MODEL --middleware guard.transports.vllm.Guard`` with ``GUARD_CONFIG=guard.yaml``.
 
+``GUARD_STATE_DIR`` and ``GUARD_LAST_GOOD=1`` mean what they mean to ``guard serve``. SIGHUP is vLLM's own: a policy is
+reloaded when its files change, or over the admin port.
+
 vLLM builds the class with the app as its only argument, once per API process, when the server starts. It must be the
 last ``--middleware`` named, which makes it the outermost. It then sits outside vLLM's own API-key check, and so counts
 a user only once a 2xx answer starts.
@@ -65,7 +68,9 @@ class Guard(GuardMiddleware):
         try:
             if not path:
                 raise RuntimeError("GUARD_CONFIG is not set; it must name the guard.yaml that guards this server")
-            super().__init__(app, InsideRuntime(Path(path)))
+            state = os.environ.get("GUARD_STATE_DIR")
+            last_good = os.environ.get("GUARD_LAST_GOOD", "").lower() in {"1", "true", "yes", "on"}
+            super().__init__(app, InsideRuntime(Path(path), {"state_dir": state} if state else {}, last_good=last_good))
         except Exception as error:  # noqa: BLE001 - kept for the lifespan, see below
             # The stack is built during the lifespan call, where uvicorn takes an exception for "no lifespan support"
             # and serves on. Only lifespan.startup.failed stops the server.

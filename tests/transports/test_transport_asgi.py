@@ -444,7 +444,8 @@ def test_a_reload_applies_to_the_next_request_and_a_bad_one_to_none(tmp_path):
         async with guarded(tmp_path, Inner()) as guard:
             path = tmp_path / "guard.yaml"
             good = path.read_text()
-            path.write_text(good.replace("tiny: {license: llama-2}", "tiny: {license: mistral-apache}"))
+            allowed = good + "outputs: {fields: {logprobs: allow}}\n"
+            path.write_text(allowed + "confirm: ['models.tiny.fields.logprobs: deny -> allow']\n")
             assert (await guard.runtime.reload())["ok"]
             assert (await guard.post(chat(logprobs=True))).status == 200
             path.write_text(good.replace("llama-2", "lama-2"))

@@ -18,8 +18,8 @@ CONFIG = "admin: 127.0.0.1:0\nstate_dir: {state}\nmodels: {{tiny: {{license: lla
 def _own_registries(monkeypatch):
     real = runtime_module.Runtime.__init__
 
-    def build(self, path, overrides=None):
-        real(self, path, overrides, registry=CollectorRegistry())
+    def build(self, path, overrides=None, **more):
+        real(self, path, overrides, registry=CollectorRegistry(), **more)
 
     monkeypatch.setattr(vllm.InsideRuntime, "__init__", build)
 
