@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("guard.cli.demo", "demo", "Play real traffic through Guard and show what happens to it."),
     "serve": Entry("guard.cli.serve", "serve", "Stand in front of an inference server as a sidecar."),
-    "policy": Entry("guard.cli.policy", "app", "List, show and check: license packs, and a policy."),
+    "policy": Entry("guard.cli.policy", "app", "List, show, check, test and explain: license packs, and a policy."),
     "usage": Entry("guard.cli.usage", "app", "Show the users a ledger counted, by license and month."),
     "screen": Entry("guard.cli.screen", "screen", "Screen JSON lines of text on standard input."),
     "export": Entry("guard.cli.export", "app", "Check whether a data set may train a model."),

@@ -6,7 +6,8 @@ The field rules are the capability surface (L1): fields that give teacher-grade 
 from guard.exchange.exchange import Exchange
 from guard.exchange.inquiry import FieldUse
 from guard.exchange.refusal import Code, Refusal
-from guard.exchange.snapshot import FieldAction, FieldRule, Mode, ModelPolicy
+from guard.exchange.snapshot import FieldAction, FieldRule, ModelPolicy
+from guard.licensing.need import Need
 
 TEXT_FIELDS = frozenset({"messages", "prompt", "input"})
 """Fields that carry the request itself: a use inside them cannot be stripped, so it is refused."""
@@ -30,10 +31,19 @@ LENGTH_FIELDS = {
 def admit(exchange: Exchange) -> Refusal | None:
     """Resolve the model and apply its field rules to the document: deny refuses, strip and clamp edit it in place."""
     inquiry, surface = exchange.inquiry, exchange.snapshot.surface
-    model = _resolve(exchange)
+    model = exchange.snapshot.serving(inquiry.model)
     if model is None:
         return exchange.refuse(_unserved(inquiry.model))
     exchange.model = model
+    tenant = exchange.tenant
+    if tenant is not None and tenant.models is not None and model.name not in tenant.models:
+        refusal = exchange.refuse(Refusal(404, Code.LICENSE_TERMS, "This model is not served to this tenant."))
+        if refusal is not None:
+            return refusal
+    if model.unstated is not None:
+        refusal = exchange.refuse(_unstated(model.unstated))
+        if refusal is not None:
+            return refusal
     if inquiry.unknown and surface.unknown_fields == "deny":
         names = ", ".join(sorted(inquiry.unknown)[:5])[:120]
         return exchange.refuse(
@@ -61,7 +71,7 @@ def _limit_length(exchange: Exchange, model: ModelPolicy) -> None:
     field = LENGTH_FIELDS.get(inquiry.surface)
     if rule is None or rule.action is not FieldAction.CLAMP or rule.limit is None or field is None:
         return
-    if exchange.snapshot.mode is Mode.ENFORCE and not any(use.capability == "length" for use in inquiry.uses):
+    if not exchange.shadows(Code.FIELD_DENIED) and not any(use.capability == "length" for use in inquiry.uses):
         inquiry.document[field] = rule.limit
 
 
@@ -74,14 +84,14 @@ def _unserved(name: str | None) -> Refusal:
     )
 
 
-def _resolve(exchange: Exchange) -> ModelPolicy | None:
-    snapshot, name = exchange.snapshot, exchange.inquiry.model
-    if name is None:
-        return snapshot.default_model
-    model = snapshot.models.get(name)
-    if model is None and snapshot.allow_unknown_models:
-        return snapshot.default_model
-    return model
+def _unstated(need: Need) -> Refusal:
+    return Refusal(
+        403,
+        Code.LICENSE_TERMS,
+        "This model is not served here: its license wants something of the operator that is not on record.",
+        license=need.license,
+        clause=need.clause,
+    )
 
 
 def _note(exchange: Exchange, use: FieldUse, rule: FieldRule) -> None:
@@ -95,8 +105,7 @@ def _note(exchange: Exchange, use: FieldUse, rule: FieldRule) -> None:
 
 def _apply(exchange: Exchange, use: FieldUse, rule: FieldRule) -> Refusal | None:
     document = exchange.inquiry.document
-    shadow = exchange.snapshot.mode is Mode.SHADOW
-    if shadow and rule.action is not FieldAction.DENY:
+    if exchange.shadows(Code.FIELD_DENIED) and rule.action is not FieldAction.DENY:
         _note(exchange, use, rule)
         return None
     if rule.action is FieldAction.STRIP and use.field not in TEXT_FIELDS:
@@ -111,6 +120,7 @@ def _apply(exchange: Exchange, use: FieldUse, rule: FieldRule) -> Refusal | None
             if per_unit <= rule.limit:
                 document[use.field] = max(1, rule.limit // per_unit)
                 if use.field == "n":
+                    exchange.inquiry.asked = exchange.inquiry.choices
                     exchange.inquiry.choices = per_unit * int(document["n"])
                 return None
         reason = f"at most {rule.limit}"

@@ -1,6 +1,7 @@
 """Count the user: a place before the request is forwarded, a durable sighting before the first byte of a 2xx leaves."""
 
 from guard.exchange.exchange import Exchange
+from guard.exchange.identity import Assurance
 from guard.exchange.refusal import Code, Refusal
 from guard.usage.counter import Admission
 from guard.usage.ledger import LedgerUnavailable
@@ -12,10 +13,10 @@ def reserve(exchange: Exchange) -> Refusal | None:
     model, services = exchange.model, exchange.services
     if model is None or not model.limits:
         return None
+    # A shared credential is nobody's under a license that counts people: a newcomer that never becomes known.
+    key = None if model.people_only and exchange.identity.assurance is Assurance.CREDENTIAL else exchange.identity.key
     try:
-        reservation = services.counter.reserve(
-            model.limits, exchange.identity.key, exchange.snapshot.at_limit, services.now()
-        )
+        reservation = services.counter.reserve(model.limits, key, exchange.snapshot.at_limit, services.now())
     except LedgerUnavailable as error:
         services.on_failure("usage.reserve", error)
         exchange.not_evaluated.append("ledger")
@@ -44,8 +45,15 @@ def count(exchange: Exchange) -> Refusal | None:
     """
     services, model = exchange.services, exchange.model
     licenses = model.counted if model is not None else ()
+    nobody: tuple[str, ...] = ()
+    if model is not None and model.people_only and exchange.identity.assurance is Assurance.CREDENTIAL:
+        nobody = tuple(license for license in licenses if license in model.people_only)
+        licenses = tuple(license for license in licenses if license not in model.people_only)
     try:
+        if nobody:
+            services.counter.sight(nobody, None, services.now())
         if services.counter.sight(licenses, exchange.identity.key, services.now()):
+            exchange.newcomer = True
             services.meter.first_sighting()
     except SpoolError as error:
         services.on_failure("usage.sight", error)

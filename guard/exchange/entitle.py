@@ -11,9 +11,17 @@ from guard.licensing.verdict import Verdict, stack_verdict
 def entitle(exchange: Exchange) -> Refusal | None:
     """Settle the request's purpose and refuse one that the model's licenses do not allow.
 
-    ``x-guard-purpose`` may narrow the purpose that the policy gives the identity, never widen it. Only a purpose that
-    trains a model is judged: an undetermined verdict refuses as well, because it is no permission.
+    A tenant's purpose bounds that of its callers: one that says nothing has the tenant's, one that says more is
+    refused. ``x-guard-purpose`` may narrow the purpose that the policy gives the identity, never widen it. Only a
+    purpose that trains a model is judged: an undetermined verdict refuses as well, because it is no permission.
     """
+    granted = exchange.tenant.purpose if exchange.tenant is not None else None
+    if granted is not None:
+        bounded = narrow(granted, exchange.identity.purpose)
+        if bounded is None:
+            message = "This caller's purpose is more than its tenant is entitled to."
+            return exchange.refuse(Refusal(403, Code.OUTPUT_USE, message))
+        exchange.identity = replace(exchange.identity, purpose=bounded)
     stated = exchange.head.header(b"x-guard-purpose")
     if stated is not None:
         try:

@@ -8,6 +8,7 @@ from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import SHADOWED, Code, Refusal
 from guard.exchange.services import Services
 from guard.exchange.snapshot import Entitlement, Mode, ModelPolicy, Ruling, Snapshot
+from guard.exchange.tenant import Tenant
 from guard.screening.findings import Finding
 from guard.screening.segments import Direction
 from guard.usage.counter import Reservation
@@ -18,39 +19,59 @@ class Exchange:
     """One request and its response, decided under the one snapshot it began with (invariant 7)."""
 
     snapshot: Snapshot
+    """From ``identify`` on as the caller's tenant sees it: of the same load, with the overlay applied."""
     services: Services
     head: Head
     inquiry: Inquiry
     model: ModelPolicy | None = None
     identity: Identity = ANONYMOUS
     entitlement: Entitlement | None = None
+    tenant: Tenant | None = None
     reservation: Reservation | None = None
     refused: Refusal | None = None
     """What ended the request, or the choice of a finished answer that was ended first."""
     shadowed: list[Refusal] = field(default_factory=list)
-    """What would have ended it, had the mode been enforce."""
+    """What would have ended it, were it not in shadow: the mode, the check or the rule."""
     findings: list[tuple[Direction, Finding, Ruling]] = field(default_factory=list)
     not_evaluated: list[str] = field(default_factory=list)
     """Checks that could not be made, by reason: never a pass (invariant 6)."""
     obligations: list[str] = field(default_factory=list)
+    unaccepted: list[tuple[str, str]] = field(default_factory=list)
+    """(license, clause) of terms that flow down to this caller and that nobody accepted for it."""
+    unruled: list[tuple[Direction, Finding]] = field(default_factory=list)
+    """Findings that the policy does nothing about: another policy might."""
+    answer: list[tuple[tuple[int, str], str]] | None = None
+    """What the server behind answered, by channel and piece; kept only where a candidate policy is to read it."""
+    newcomer: bool = False
+    """True if the user was counted for this answer: the first this process knew of in the period."""
     answered: bool = False
     """True once the sighting of the user is durable and a 2xx may leave."""
 
     def refuse(self, refusal: Refusal) -> Refusal | None:
-        """Return ``refusal`` with its reference if it is to be enforced; in shadow mode note it and return None.
+        """Return ``refusal`` with its reference if it is to be enforced; in shadow note it and return None.
 
         A request Guard could not understand or may not forward is refused in either mode: a field that a license
         denies can be let through in shadow, one that Guard cannot see through cannot.
         """
         refusal = refusal.referenced(self.head.reference)
         by_license = refusal.code is Code.FIELD_DENIED and refusal.license is not None
-        if self.snapshot.mode is Mode.SHADOW and (refusal.code in SHADOWED or by_license):
+        if self.shadows(refusal.code) and (refusal.code in SHADOWED or by_license):
             self.shadowed.append(refusal)
             return None
         self.refused = refusal
         return refusal
 
+    def shadows(self, code: Code) -> bool:
+        """Return True if what a check of that code finds is only recorded: the whole policy does, or that check."""
+        return self.snapshot.mode is Mode.SHADOW or code in self.snapshot.shadowed_codes
+
+    @property
+    def named(self) -> ModelPolicy | None:
+        """The policy of the model; of a request refused before it was admitted, of the one it names."""
+        return self.model or self.snapshot.serving(self.inquiry.model)
+
     @property
     def license(self) -> str:
         """The first license of the model's stack, for labels: ``undetermined`` where none is known."""
-        return self.model.licenses[0].id if self.model is not None and self.model.licenses else "undetermined"
+        model = self.named
+        return model.licenses[0].id if model is not None and model.licenses else "undetermined"

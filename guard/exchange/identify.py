@@ -8,6 +8,7 @@ from guard.exchange.credential import digest_key
 from guard.exchange.exchange import Exchange
 from guard.exchange.identity import Assurance, Identity
 from guard.exchange.refusal import Code, Refusal
+from guard.exchange.tenant import Tenants
 from guard.usage.pseudonym import normalize_subject, strip_session
 
 BODY_FIELDS = ("user", "metadata.user_id", "safety_identifier")
@@ -17,9 +18,14 @@ BODY_FIELDS = ("user", "metadata.user_id", "safety_identifier")
 SINGLE = (b"authorization", b"x-api-key", b"x-guard-purpose")
 """Headers that say who sends a request or what for."""
 
+INVALID_TOKEN = "The bearer token is not valid."  # noqa: S105 - a message
+
 
 def identify(exchange: Exchange) -> Refusal | None:
-    """Set the exchange's identity, or refuse where the policy demands a better one.
+    """Set the exchange's tenant and identity, or refuse where the policy demands a better identity.
+
+    The tenant is known by what cannot be made up: a registered key, a claim of a verified token, a namespace that a
+    trusted hop wrote. From here on the exchange has the snapshot as that tenant sees it.
 
     Trust order (``identity.sources``):
     1. ``jwt``: a bearer token whose signature verifies; an invalid one is refused, never ignored.
@@ -31,15 +37,16 @@ def identify(exchange: Exchange) -> Refusal | None:
     policy = exchange.snapshot.identity
     for name in SINGLE:
         if exchange.head.header_count(name) > 1:
-            # vLLM reads the first, others the last: the request would have two senders.
-            return exchange.refuse(
-                Refusal(400, Code.MALFORMED, f"The header '{name.decode()}' was sent more than once; allowed: once.")
-            )
+            return exchange.refuse(_twice(name.decode()))
     credential = _credential(exchange)
     verifiable = policy.verify_jwt is not None and "jwt" in policy.sources
     token = credential if verifiable and credential and _looks_like_jwt(credential) else None
     digest = digest_key(credential) if credential and token is None else None
     exchange.entitlement = policy.keys.get(digest) if digest else None
+    if exchange.snapshot.tenants is not None:
+        refusal = _place(exchange, exchange.snapshot.tenants, token)
+        if refusal is not None:
+            return refusal
     if policy.registered_only and exchange.entitlement is None and token is None:
         return exchange.refuse(Refusal(401, Code.IDENTITY_REQUIRED, "A registered API key is required."))
     for source in policy.sources:
@@ -51,13 +58,41 @@ def identify(exchange: Exchange) -> Refusal | None:
     return _unidentified(exchange, digest)
 
 
+def _place(exchange: Exchange, tenants: Tenants, token: str | None) -> Refusal | None:
+    """Set the tenant, if the request is one's, and go on with the snapshot as the tenant sees it."""
+    policy, head, header = exchange.snapshot.identity, exchange.head, exchange.snapshot.identity.namespace_header
+    claims: Mapping[str, object] | None = None
+    namespace: str | None = None
+    if token is not None and policy.verify_jwt is not None and tenants.read_claims:
+        claims = policy.verify_jwt(token)
+        if claims is None:
+            # Whatever else names the user: who shows a token that does not verify is not to choose the tenant by it.
+            refusal = exchange.refuse(Refusal(401, Code.IDENTITY_REQUIRED, INVALID_TOKEN))
+            if refusal is not None:
+                return refusal
+    if header is not None and peer_trusted(head.peer, policy.trusted_from):
+        if head.header_count(header) > 1:
+            return exchange.refuse(_twice(header.decode()))
+        namespace = head.header(header)
+    entitlement = exchange.entitlement
+    tenant = tenants.of(entitlement.name if entitlement is not None else None, claims, namespace)
+    if tenant is not None:
+        exchange.tenant, exchange.snapshot = tenant, tenant.view(exchange.snapshot)
+    return None
+
+
+def _twice(name: str) -> Refusal:
+    # vLLM reads the first, others the last: the request would have two senders.
+    return Refusal(400, Code.MALFORMED, f"The header '{name}' was sent more than once; allowed: once.")
+
+
 def _from_token(exchange: Exchange, token: str | None) -> Refusal | bool:
     policy = exchange.snapshot.identity
     if token is None or policy.verify_jwt is None:  # a credential of another form
         return False
     claims = policy.verify_jwt(token)
     if claims is None:
-        return Refusal(401, Code.IDENTITY_REQUIRED, "The bearer token is not valid.")
+        return Refusal(401, Code.IDENTITY_REQUIRED, INVALID_TOKEN)
     subject = claims.get(policy.jwt_claim)
     if not isinstance(subject, str):
         return False
@@ -75,7 +110,7 @@ def _from_header(exchange: Exchange, _: str | None) -> Refusal | bool:
         if value is None:
             continue
         if head.header_count(raw) > 1:
-            return Refusal(400, Code.MALFORMED, f"The header '{name}' was sent more than once; allowed: once.")
+            return _twice(name)
         if _found(exchange, "trusted_header", Assurance.ASSERTED, "", value):
             return True
     return False
@@ -129,10 +164,17 @@ def _found(exchange: Exchange, source: str, assurance: Assurance, namespace: str
         source,
         assurance,
         exchange.services.pseudonyms.key(namespace, normal),
-        entitlement.name if entitlement else None,
+        _tenant_name(exchange),
         entitlement.purpose if entitlement else "unknown",
     )
     return True
+
+
+def _tenant_name(exchange: Exchange) -> str | None:
+    """The tenant's name; without one, that of the registered key."""
+    if exchange.tenant is not None:
+        return exchange.tenant.name
+    return exchange.entitlement.name if exchange.entitlement is not None else None
 
 
 def _unidentified(exchange: Exchange, digest: str | None) -> Refusal | None:
@@ -148,7 +190,7 @@ def _unidentified(exchange: Exchange, digest: str | None) -> Refusal | None:
         "credential" if key is not None else "none",
         Assurance.CREDENTIAL if key is not None else Assurance.ANONYMOUS,
         key,
-        entitlement.name if entitlement else None,
+        _tenant_name(exchange),
         entitlement.purpose if entitlement else "unknown",
     )
     return None

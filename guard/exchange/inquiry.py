@@ -39,3 +39,5 @@ class Inquiry:
     """Prompts given as token ids: the transport detokenizes them through the upstream and adds the text as segments."""
     choices: int = 1
     """How many answers the request asks for (prompts times n)."""
+    asked: int | None = None
+    """How many it asked for before the policy lowered them; None if it did not."""

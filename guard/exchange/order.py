@@ -3,17 +3,23 @@
 from collections.abc import Callable
 
 from guard.exchange.admit import admit
+from guard.exchange.agree import agree
 from guard.exchange.count import reserve
 from guard.exchange.entitle import entitle
 from guard.exchange.exchange import Exchange
 from guard.exchange.identify import identify
+from guard.exchange.locate import locate
 from guard.exchange.refusal import Refusal
 from guard.exchange.screen_prompt import screen_prompt
 
 Step = Callable[[Exchange], Refusal | None]
 
-BEFORE_TEXT: tuple[Step, ...] = (admit, identify, entitle, reserve)
-"""Steps that need no text: they run before token prompts are detokenized, so that a stranger costs nothing."""
+BEFORE_TEXT: tuple[Step, ...] = (identify, admit, agree, locate, entitle, reserve)
+"""Steps that need no text: they run before token prompts are detokenized, so that a stranger costs nothing.
+
+Who asks comes first, because it decides which tenant's policy the model is admitted under: digests, a look-up and at
+most one signature, no text and no store. So a stranger learns that he is one before he learns which models there are.
+"""
 
 BEFORE_FORWARD: tuple[Step, ...] = (screen_prompt,)
 """Steps that read the prompt."""

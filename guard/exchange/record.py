@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from guard.exchange.exchange import Exchange
+from guard.exchange.given import given
 from guard.exchange.refusal import Code, Refusal
 from guard.screening.findings import Action
 from guard.screening.segments import Source
@@ -72,36 +73,45 @@ def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = 
         meter.finding(finding.category, direction.value, ruling.action.name.lower())
     for why in exchange.not_evaluated:
         meter.not_evaluated(why)
+    for license, _ in exchange.unaccepted:
+        meter.unaccepted(license)
     audit = exchange.services.audit
-    if audit is not None and (decided is not Verdict.ALLOW or exchange.obligations):
+    notable = decided is not Verdict.ALLOW or exchange.obligations
+    if audit is not None and (notable or exchange.snapshot.every_decision):
         audit.append("decision", facts(exchange, decided, ending))
     if exchange.services.provenance is not None and exchange.answered:
         _receipts(exchange, served)
+    if exchange.services.candidate is not None:
+        exchange.services.candidate.offer(exchange)
 
 
 def facts(exchange: Exchange, decided: Verdict, ending: Ending) -> dict[str, Any]:
     """Return the audit entry's facts: ids, clauses, rules and spans; no user text, no raw identity (invariant 8)."""
-    inquiry, identity = exchange.inquiry, exchange.identity
+    inquiry, identity, model = exchange.inquiry, exchange.identity, exchange.named
     return {
         "reference": exchange.head.reference,
         "verdict": decided.value,
         "ending": ending.value,
         "surface": inquiry.surface,
-        "model": exchange.model.name if exchange.model is not None else None,
-        "licenses": [license.id for license in exchange.model.licenses] if exchange.model is not None else [],
+        "model": model.name if model is not None else None,
+        "licenses": [license.id for license in model.licenses] if model is not None else [],
         "policy": exchange.snapshot.hash,
         "mode": exchange.snapshot.mode.value,
         "identity": {
             "source": identity.source,
             "assurance": identity.assurance.value,
             "tenant": identity.tenant,
+            "application": exchange.entitlement.name if exchange.entitlement is not None else None,
             "purpose": identity.purpose,
             "user": format(identity.key & 0xFFFFFFFFFFFFFFFF, "016x") if identity.key is not None else None,
         },
         "refused": _refusal_facts(exchange.refused) if exchange.refused is not None else None,
         "shadowed": [_refusal_facts(refusal) for refusal in exchange.shadowed],
         "not_evaluated": exchange.not_evaluated,
-        "obligations": exchange.obligations,
+        "obligations": [
+            *exchange.obligations,
+            *(f"terms of {license} ({clause}): no acceptance on record" for license, clause in exchange.unaccepted),
+        ],
         "findings": [
             {
                 "direction": direction.value,
@@ -118,6 +128,7 @@ def facts(exchange: Exchange, decided: Verdict, ending: Ending) -> dict[str, Any
             }
             for direction, finding, ruling in exchange.findings
         ],
+        "given": given(exchange),
     }
 
 

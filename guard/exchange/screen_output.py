@@ -1,15 +1,20 @@
 """Screen the answer as it grows: nothing is cleared before every blocking rule has passed it (invariant 1)."""
 
+from collections.abc import Iterable
+
 from guard.exchange.exchange import Exchange
 from guard.exchange.refusal import Refusal
 from guard.exchange.screen_prompt import aup_refusal, unavailable
-from guard.exchange.snapshot import Mode
-from guard.screening.findings import Action
+from guard.exchange.snapshot import Mode, ModelPolicy
+from guard.screening.findings import Action, Finding
 from guard.screening.holdback import ChannelScreen
 from guard.screening.segments import Direction, Source
 
 Channel = tuple[int, str]
 """A choice and the name of one of its growing texts (wire.dialect.Channel is one)."""
+
+MOST_KEPT = 1_000_000
+"""Characters of one answer that are kept for a candidate policy."""
 
 
 class OutputScreen:
@@ -67,14 +72,7 @@ class OutputScreen:
         if model is None:
             return
         for screen in self._screens.values():
-            for finding in screen.findings:
-                ruling = model.rulings.get(finding.category)
-                if ruling is None or ruling.action is Action.OFF:
-                    continue
-                self._exchange.findings.append((Direction.OUTPUT, finding, ruling))
-                if ruling.action is Action.BLOCK and not self._blocking:
-                    refusal = aup_refusal(finding, ruling).referenced(self.reference)
-                    self._exchange.shadowed.append(refusal)
+            note_output(self._exchange, model, self._blocking, screen.findings)
 
     def _open(self, channel: Channel) -> ChannelScreen:
         name = channel[1]
@@ -106,6 +104,45 @@ class OutputScreen:
             self._exchange.refused = self._exchange.refused or refusal
         else:
             self._screens[channel] = _Unscreened(self._screens[channel])
+
+
+def note_output(exchange: Exchange, model: ModelPolicy, blocking: frozenset[str], findings: Iterable[Finding]) -> None:
+    """Note ``findings`` of an answer with their rulings, and those in shadow that would have ended it."""
+    for finding in findings:
+        ruling = model.rulings.get(finding.category)
+        if ruling is None or ruling.action is Action.OFF:
+            exchange.unruled.append((Direction.OUTPUT, finding))
+            continue
+        exchange.findings.append((Direction.OUTPUT, finding, ruling))
+        if ruling.action is Action.BLOCK and (
+            finding.category not in blocking or finding.rule in exchange.snapshot.shadowed_rules
+        ):
+            exchange.shadowed.append(aup_refusal(finding, ruling).referenced(exchange.head.reference))
+
+
+class KeptOutputScreen(OutputScreen):
+    """Keeps what it screens on the exchange, for a candidate policy to read once the answer is finished.
+
+    Of an answer with more than MOST_KEPT characters nothing is kept: ``exchange.answer`` is None again.
+    """
+
+    __slots__ = ("_room",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__(exchange)
+        self._room = MOST_KEPT
+        exchange.answer = []
+
+    def feed(self, channel: Channel, text: str) -> None:
+        """Screen ``text`` as the continuation of ``channel``."""
+        exchange = self._exchange
+        if exchange.answer is not None:
+            self._room -= len(text)
+            if self._room < 0:
+                exchange.answer = None
+            else:
+                exchange.answer.append((channel, text))
+        super().feed(channel, text)
 
 
 class _Unscreened(ChannelScreen):

@@ -1,10 +1,11 @@
 """Screen the prompt against the acceptable use policy of the model's licenses."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from guard.exchange.exchange import Exchange
 from guard.exchange.refusal import Code, Refusal
-from guard.exchange.snapshot import Ruling
+from guard.exchange.snapshot import ModelPolicy, Ruling
 from guard.screening.automaton import TooManyMatches
 from guard.screening.findings import Action, Finding
 from guard.screening.segments import Direction, Source
@@ -21,15 +22,28 @@ def screen_prompt(exchange: Exchange) -> Refusal | None:
         exchange.services.on_failure("screening.prompt", error)
         exchange.not_evaluated.append("too_many_matches" if isinstance(error, TooManyMatches) else "error")
         return exchange.refuse(unavailable()) if model.blocking else None
+    return judge_prompt(exchange, model, findings)
+
+
+def judge_prompt(exchange: Exchange, model: ModelPolicy, findings: Iterable[Finding]) -> Refusal | None:
+    """Note every one of ``findings`` with its ruling; the first that blocks refuses, the first in shadow is noted."""
     blocked: Refusal | None = None
+    noted = False
     for finding in findings:
         ruling = model.rulings.get(finding.category)
         if ruling is not None and finding.source is Source.SYSTEM:
             ruling = replace(ruling, action=min(ruling.action, exchange.snapshot.surface.system_prompts))
         if ruling is None or ruling.action is Action.OFF:
+            exchange.unruled.append((Direction.PROMPT, finding))
             continue
         exchange.findings.append((Direction.PROMPT, finding, ruling))
-        if ruling.action is Action.BLOCK and blocked is None:
+        if ruling.action is not Action.BLOCK:
+            continue
+        if finding.category not in model.blocking or finding.rule in exchange.snapshot.shadowed_rules:
+            if not noted:
+                exchange.shadowed.append(aup_refusal(finding, ruling).referenced(exchange.head.reference))
+                noted = True
+        elif blocked is None:
             blocked = aup_refusal(finding, ruling)
     return exchange.refuse(blocked) if blocked is not None else None
 

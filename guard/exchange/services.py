@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from guard.usage.counter import UsageCounter
 from guard.usage.pseudonym import Pseudonymizer
+
+if TYPE_CHECKING:
+    from guard.exchange.exchange import Exchange
 
 
 class Meter(Protocol):
@@ -35,6 +38,9 @@ class Meter(Protocol):
     def not_evaluated(self, reason: str) -> None:
         """Count one check that could not be made."""
 
+    def unaccepted(self, license: str) -> None:
+        """Count one request of a caller for whom nobody accepted the terms of ``license``."""
+
 
 class AuditLog(Protocol):
     """Where decisions are written down; ``append`` never blocks on the disk."""
@@ -51,6 +57,13 @@ class Provenance(Protocol):
         """Hand over one finished choice: guard.provenance.recorder.Recorder.finished."""
 
 
+class Candidate(Protocol):
+    """Where finished exchanges are decided again under a candidate policy, off the request's path."""
+
+    def offer(self, exchange: "Exchange") -> None:
+        """Take a finished exchange or count it as not evaluated; never waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The stores, clocks and logs of one process."""
@@ -64,3 +77,5 @@ class Services:
     """Epoch seconds."""
     on_failure: Callable[[str, BaseException], None]
     """Logs an unexpected failure of a check: (what, error). Nothing of it ever reaches a client."""
+    candidate: Candidate | None = None
+    """None where no candidate policy is set."""

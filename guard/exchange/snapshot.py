@@ -4,12 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING
 
+from guard.exchange.refusal import Code
 from guard.licensing.license import License
 from guard.licensing.lineage import Target
+from guard.licensing.need import Need
+from guard.licensing.notice import Notice
 from guard.screening.findings import Action
 from guard.screening.ruleset import RuleSet
 from guard.usage.thresholds import AtLimit, Limit
+
+if TYPE_CHECKING:
+    from guard.exchange.tenant import Tenants
 
 
 class Mode(StrEnum):
@@ -58,13 +65,23 @@ class ModelPolicy:
     rulings: Mapping[str, Ruling]
     """By category code; the strictest license wins. A category that is missing is off."""
     blocking: frozenset[str]
-    """Categories whose ruling is BLOCK: the only ones that hold a stream back."""
+    """Categories whose ruling is BLOCK and that are not shadowed: the only ones that hold a stream back."""
     fields: Mapping[str, FieldRule]
     """By capability (``logprobs``, ``token_ids``, ``samples`` ...). One that is missing is allowed."""
     limits: tuple[Limit, ...]
     """Monthly-active-user thresholds of the stack."""
     counted: tuple[str, ...]
     """Ids of the licenses whose users are counted when this model answers."""
+    people_only: frozenset[str] = frozenset()
+    """Those of ``counted`` under which an application's shared credential is no user (the reading of "active user")."""
+    excluded: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By country of use: (license, clause) of the license that gives no rights there."""
+    flow_down: tuple[tuple[str, str], ...] = ()
+    """(license, clause) of the terms that callers have to accept; empty where nobody is asked (``terms: off``)."""
+    notices: tuple[Notice, ...] = ()
+    """Lines that travel with every answer."""
+    unstated: Need | None = None
+    """What a license wants stated and nobody stated, where that refuses its requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,8 @@ class Entitlement:
     purpose: str = "unknown"
     user: str | None = None
     """Set when the key belongs to one person; None for an application with users of its own."""
+    terms: frozenset[str] = frozenset()
+    """Ids of the licenses whose terms were accepted for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +114,10 @@ class IdentityPolicy:
     """By ``digest_key(key)``: registered API keys."""
     registered_only: bool = False
     """True: an unknown API key is refused with 401."""
+    namespace_header: bytes | None = None
+    """Header in which a trusted hop names the tenant's namespace, where a tenant is known by one. Never forwarded."""
+    terms: str = "warn"
+    """``require``: callers without a recorded acceptance of terms that flow down are refused; ``warn``: noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +134,12 @@ class SurfacePolicy:
     max_depth: int = 64
     unknown_fields: str = "drop"
     """``drop`` or ``deny``."""
+    country_headers: tuple[bytes, ...] = ()
+    """Headers, in order, in which a trusted hop writes the country of a request; empty: places are not evaluated."""
+    notice_carriers: frozenset[str] = frozenset()
+    """``header``, ``body``: where a model's notices travel."""
+    unknown_country: str = "deny"
+    """``deny`` or ``allow`` for requests without a known country where a license excludes places."""
     unscannable: str = "deny"
     """``deny`` or ``allow`` for parts that no text rule can read (images, audio, files)."""
     system_prompts: Action = Action.FLAG
@@ -140,4 +169,19 @@ class Snapshot:
     """The lineage of a training target by its name; cached, because clients repeat theirs with every request."""
     license_drift: Mapping[str, bool] = field(default_factory=dict)
     """By license id, where license files beside the weights were looked at: True if one is not the license's text."""
+    shadowed_codes: frozenset[Code] = frozenset()
+    """Checks that only record."""
+    shadowed_rules: frozenset[str] = frozenset()
+    """Rules that only record; ``rules`` was compiled with them."""
+    every_decision: bool = False
+    """True: plain allows are written into the audit chain too."""
+    tenants: "Tenants | None" = None
+    """Overlays for some callers; None where there are none."""
     warnings: tuple[str, ...] = ()
+
+    def serving(self, name: str | None) -> ModelPolicy | None:
+        """Return the policy of the model that a request means by ``name`` (None: it names none), if it is served."""
+        if name is None:
+            return self.default_model
+        model = self.models.get(name)
+        return self.default_model if model is None and self.allow_unknown_models else model

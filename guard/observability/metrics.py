@@ -95,8 +95,25 @@ class Metrics:
         self._not_evaluated = _Bound(
             counter("guard_screen_not_evaluated_total", "Checks that could not be made.", "reason"), _increment
         )
+        self._unaccepted = _Bound(
+            counter("guard_terms_unaccepted_total", "Requests of callers without a recorded acceptance.", "license"),
+            _increment,
+        )
         self._export_checks = _Bound(
             counter("guard_export_checks_total", "Export gate runs by verdict.", "verdict"), _increment
+        )
+        self._candidate = _Bound(
+            counter(
+                "guard_candidate_decisions_total", "Exchanges decided again under the candidate policy.",
+                "active", "candidate", "reason",
+            ),
+            _increment,
+        )  # fmt: skip
+        self._candidate_not_evaluated = _Bound(
+            counter(
+                "guard_candidate_not_evaluated_total", "Exchanges not decided under the candidate policy.", "reason"
+            ),
+            _increment,
         )
         self.receipt: Callable[[], None] = counter("guard_receipts_total", "Receipts for finished choices.").inc
         """Count one receipt."""
@@ -145,6 +162,18 @@ class Metrics:
         """Count one check that could not be made."""
         self._not_evaluated[(reason,)](1)
 
+    def unaccepted(self, license: str) -> None:
+        """Count one request of a caller for whom nobody accepted the terms of ``license``."""
+        self._unaccepted[(license,)](1)
+
+    def candidate_decision(self, active: str, candidate: str, reason: str) -> None:
+        """Count one exchange by what was decided and what the candidate would have; ``reason`` is why they differ."""
+        self._candidate[active, candidate, reason](1)
+
+    def candidate_not_evaluated(self, reason: str) -> None:
+        """Count one exchange that was not decided under the candidate."""
+        self._candidate_not_evaluated[(reason,)](1)
+
     def export_check(self, verdict: str) -> None:
         """Count one run of the export gate."""
         self._export_checks[(verdict,)](1)
@@ -178,6 +207,12 @@ class LicenseReading(NamedTuple):
     """Users that were declared for other services (attestations), if any."""
 
 
+class CandidateReading(NamedTuple):
+    """The candidate policy: its hash, or None while it has problems."""
+
+    hash: str | None
+
+
 class UsageReading(NamedTuple):
     """What is read at scrape time, from memory."""
 
@@ -188,6 +223,8 @@ class UsageReading(NamedTuple):
     policy_hash: str
     audit_chain_length: int | None = None
     """None where no audit chain is kept."""
+    candidate: CandidateReading | None = None
+    """None where no candidate policy is set: then it has no series."""
     license_drift: Mapping[str, bool] = MappingProxyType({})
     """By license: True if a license file beside the weights is not the license's text."""
 
@@ -224,6 +261,10 @@ class UsageCollector(Collector):
         families["guard_policy_info"].add_metric([reading.policy_hash], 1)
         for license, drifted in reading.license_drift.items():
             families["guard_license_file_drift"].add_metric([license], float(drifted))
+        if reading.candidate is not None:
+            families["guard_candidate_last_reload_successful"].add_metric([], float(reading.candidate.hash is not None))
+            if reading.candidate.hash is not None:
+                families["guard_candidate_info"].add_metric([reading.candidate.hash], 1)
         if reading.audit_chain_length is not None:
             families["guard_audit_chain_length"].add_metric([], reading.audit_chain_length)
         return families.values()
@@ -241,6 +282,8 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "guard_mau_spool_oldest_seconds": ("Age of the oldest sighting that is not in the ledger yet.", ()),
     "guard_mau_ledger_up": ("1 if the ledger answered last.", ()),
     "guard_policy_info": ("The policy in force.", ("hash",)),
+    "guard_candidate_info": ("The candidate policy.", ("hash",)),
+    "guard_candidate_last_reload_successful": ("1 if the last load of the candidate policy succeeded.", ()),
     "guard_audit_chain_length": ("Entries in this instance's audit chain.", ()),
     "guard_build_info": ("The version that runs.", ("version",)),
 }

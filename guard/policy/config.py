@@ -8,13 +8,19 @@ from typing import Literal
 
 from pydantic import Field
 
+from guard.policy.settings.confirm import Confirmation
 from guard.policy.settings.evidence import EvidenceConfig
 from guard.policy.settings.identity import IdentityConfig
 from guard.policy.settings.models import ModelConfig
+from guard.policy.settings.notices import NoticesConfig
+from guard.policy.settings.operator import OperatorConfig
 from guard.policy.settings.outputs import OutputsConfig
 from guard.policy.settings.screening import ScreeningConfig
 from guard.policy.settings.section import Section
+from guard.policy.settings.shadows import ShadowConfig
 from guard.policy.settings.surface import SurfaceConfig
+from guard.policy.settings.tenants import TenantConfig
+from guard.policy.settings.territory import TerritoryConfig
 from guard.policy.settings.upstream import Timeouts
 from guard.policy.settings.usage import UsageConfig
 from guard.policy.values import Address, AdminAddress, LicenseIds, Url
@@ -54,6 +60,11 @@ class Config(Section):
     policies: tuple[str, ...] = Field(
         default=(), examples=["[my-licenses]"], description="Directories with license packs of your own."
     )
+    tests: tuple[str, ...] = Field(
+        default=(),
+        examples=["[my-cases]"],
+        description="Case files, or directories of them, that `guard policy test` runs beside the shipped ones.",
+    )
     models: dict[str, ModelConfig] = Field(
         default_factory=dict, examples=["{tiny: {license: llama-3.1}}"], description="Served models by name."
     )
@@ -68,9 +79,32 @@ class Config(Section):
         default=None,
         description="Model a request without a model name means. Default: the only one, if there is only one.",
     )
+    operator: OperatorConfig = Field(
+        default=OperatorConfig(), description="Who serves the models, and what is stated toward their licenses."
+    )
+    territory: TerritoryConfig = Field(default=TerritoryConfig(), description="Where requests come from.")
+    notices: NoticesConfig = Field(default=NoticesConfig(), description="What is shown with every answer.")
     identity: IdentityConfig = Field(default=IdentityConfig(), description="Who is counted.")
     usage: UsageConfig = Field(default=UsageConfig(), description="Counting monthly active users.")
     screening: ScreeningConfig = Field(default=ScreeningConfig(), description="Screening prompts and outputs.")
     outputs: OutputsConfig = Field(default=OutputsConfig(), description="Detail and provenance of outputs.")
     surface: SurfaceConfig = Field(default=SurfaceConfig(), description="Open surfaces and sizes.")
+    shadows: tuple[ShadowConfig, ...] = Field(
+        default=(), description="Rules, categories and checks that only record, until a day."
+    )
+    candidate: str | None = Field(
+        default=None,
+        description="Another configuration, under which every finished exchange is decided again; nothing is enforced "
+        "by it.",
+    )
     evidence: EvidenceConfig = Field(default=EvidenceConfig(), description="What is kept as evidence.")
+    tenants: dict[str, TenantConfig] = Field(
+        default_factory=dict,
+        examples=["{acme: {match: {keys: [desk]}, actions: {HR: block}}}"],
+        description="Overlays for some callers, by name. They tighten only; of several that match, the first applies.",
+    )
+    confirm: tuple[Confirmation, ...] = Field(
+        default=(),
+        examples=["['mode: enforce -> shadow']"],
+        description="Dangerous changes that somebody means, each as the exact line by which it was refused.",
+    )

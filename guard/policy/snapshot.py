@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from types import MappingProxyType
 
 from guard.exchange.credential import digest_key
+from guard.exchange.refusal import Code
 from guard.exchange.snapshot import (
     Entitlement,
     FieldAction,
@@ -21,8 +22,12 @@ from guard.exchange.snapshot import (
 from guard.licensing.capability import CAPABILITIES, setting
 from guard.licensing.license import AupItem, License, Threshold, Window
 from guard.licensing.lineage import resolve_target
+from guard.licensing.notice import Notice, display_notices, machine_notice
+from guard.licensing.terms import flow_down_clause
 from guard.policy.config import Config
+from guard.policy.operator import excluded_places, open_needs, people_only
 from guard.policy.resolution import license_drift, stack_of
+from guard.policy.settings.shadows import Shadows
 from guard.policy.tokens import TokenVerifier
 from guard.screening.categories import CATEGORIES, HAZARDS
 from guard.screening.findings import Action
@@ -61,7 +66,7 @@ def _license_ruling(category: str, licenses: Sequence[License]) -> Ruling:
         items = [item for item in license_.aup if category in item.categories]
         action = max((item.action_for(category) for item in items), default=Action.OFF)
         if action > best.action:
-            cited = _cited([item for item in items if item.action_for(category) is action])
+            cited = _cited([item for item in items if item.action_for(category) is action], category)
             best = Ruling(
                 action,
                 license_.id,
@@ -71,9 +76,9 @@ def _license_ruling(category: str, licenses: Sequence[License]) -> Ruling:
     return best
 
 
-def _cited(items: Sequence[AupItem]) -> Sequence[AupItem]:
-    """The items a category's action rests on: those it fully covers, if there are any."""
-    full = [item for item in items if item.coverage == "full"]
+def _cited(items: Sequence[AupItem], category: str) -> Sequence[AupItem]:
+    """The items a category's action rests on: those it fully covers, if there are any and the category is their own."""
+    full = [item for item in items if item.coverage == "full" and category not in dict(item.otherwise)]
     return full or items
 
 
@@ -121,6 +126,14 @@ def limits_by_license(config: Config, packs: Mapping[str, License]) -> dict[str,
     return {id_: list(ordered) for id_, ordered in found.items()}
 
 
+def notices(licenses: Sequence[License], config: Config) -> tuple[Notice, ...]:
+    """Return the lines that travel with every answer of a model under ``licenses``: none where nothing carries them."""
+    if not config.notices.carriers:
+        return ()
+    label = machine_notice(licenses, config.notices.machine_made)
+    return display_notices(licenses) + ((label,) if label is not None else ())
+
+
 def user_thresholds(license_: License) -> list[Threshold]:
     """Return the license's thresholds on monthly active users, the only ones a gateway can count."""
     return [threshold for threshold in license_.thresholds if threshold.counts_users]
@@ -147,11 +160,32 @@ def model_policy(name: str, licenses: Sequence[License], config: Config, today: 
         name=name,
         licenses=tuple(licenses),
         rulings=ruled,
-        blocking=frozenset(category for category, ruling in ruled.items() if ruling.action is Action.BLOCK),
+        blocking=blocking(ruled, Shadows(config.shadows, today)),
         fields=fields(licenses, config),
         limits=limits(licenses, config),
         counted=tuple(license_.id for license_ in licenses) or (UNDETERMINED,),
+        people_only=people_only(licenses, config),
+        excluded=excluded_places(name, licenses, config, today),
+        flow_down=flow_down(licenses) if config.identity.terms != "off" else (),
+        notices=notices(licenses, config),
+        unstated=next(iter(open_needs(name, licenses, config, today)), None)
+        if config.operator.unstated == "refuse"
+        else None,
     )
+
+
+def blocking(ruled: Mapping[str, Ruling], shadows: Shadows) -> frozenset[str]:
+    """Return the categories of ``ruled`` that block, without those in shadow."""
+    if Code.AUP in shadows.checks:
+        return frozenset()
+    blocks = (category for category, ruling in ruled.items() if ruling.action is Action.BLOCK)
+    return frozenset(blocks) - shadows.categories
+
+
+def flow_down(licenses: Sequence[License]) -> tuple[tuple[str, str], ...]:
+    """Return (license id, clause) of those whose terms flow down to whoever uses the hosted model."""
+    clauses = ((license_.id, flow_down_clause(license_)) for license_ in licenses)
+    return tuple((id_, clause) for id_, clause in clauses if clause is not None)
 
 
 def build(
@@ -171,6 +205,7 @@ def build(
         for name, model in config.models.items()
     }
     default, unlisted = _unlisted(config, packs, models, today)
+    shadows = Shadows(config.shadows, today)
     return Snapshot(
         hash=digest,
         mode=Mode(config.mode),
@@ -184,6 +219,9 @@ def build(
             max_answer=config.surface.max_answer,
             max_depth=config.surface.max_depth,
             unknown_fields=config.surface.unknown_fields,
+            country_headers=tuple(name.encode() for name in config.territory.country_headers),
+            unknown_country=config.territory.unknown,
+            notice_carriers=frozenset(config.notices.carriers),
             unscannable=config.screening.unscannable,
             system_prompts=Action.parse(config.screening.system_prompts),
         ),
@@ -192,6 +230,9 @@ def build(
         packs=packs,
         license_drift=MappingProxyType(license_drift(config, packs)),
         target_of=lru_cache(maxsize=1024)(partial(resolve_target, licenses=packs)),
+        shadowed_codes=frozenset(map(Code, shadows.checks)),
+        shadowed_rules=shadows.rules,
+        every_decision=config.evidence.decisions == "all",
         warnings=tuple(warnings),
     )
 
@@ -213,7 +254,9 @@ def _unlisted(
 def _identity(config: Config, verify_jwt: TokenVerifier | None, environment: Mapping[str, str]) -> IdentityPolicy:
     identity = config.identity
     keys = {
-        key.sha256 or digest_key(environment.get(key.key_env or "", "")): Entitlement(key.name, key.purpose, key.user)
+        key.sha256 or digest_key(environment.get(key.key_env or "", "")): Entitlement(
+            key.name, key.purpose, key.user, frozenset(terms.license for terms in key.terms)
+        )
         for key in identity.keys
     }
     return IdentityPolicy(
@@ -225,4 +268,10 @@ def _identity(config: Config, verify_jwt: TokenVerifier | None, environment: Map
         jwt_claim=identity.jwt.claim if identity.jwt else "sub",
         keys=MappingProxyType(keys),
         registered_only=identity.registered_only,
+        namespace_header=(
+            identity.namespace_header.encode()
+            if any(tenant.match.namespace for tenant in config.tenants.values())
+            else None
+        ),
+        terms=identity.terms,
     )

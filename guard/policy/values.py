@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from guard.exchange.snapshot import FieldAction
 from guard.licensing.capability import CAPABILITIES
+from guard.licensing.place import country
 from guard.licensing.purpose import Purpose as PurposeText
 from guard.screening.categories import CATEGORIES
 from guard.screening.findings import Action
@@ -132,11 +133,19 @@ def _header(value: Any) -> str:
     raise ValueError("an HTTP header name")
 
 
+def _country(value: Any) -> str:
+    found = country(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("the two letters of a country in ISO 3166, such as DE, US or KR")
+    return found
+
+
 Url = Annotated[str, PlainValidator(_url)]
 Address = Annotated[str, PlainValidator(_address)]
 AdminAddress = Annotated[str, PlainValidator(_admin)]
 LedgerUrl = Annotated[str, PlainValidator(_ledger)]
 LicenseIds = Annotated[tuple[str, ...], BeforeValidator(_license_ids)]
+Country = Annotated[str, PlainValidator(_country)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 CategoryCode = Annotated[str, PlainValidator(_category)]
 CapabilityName = Annotated[str, PlainValidator(_capability)]

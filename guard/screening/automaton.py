@@ -101,7 +101,7 @@ class Automaton:
         return self._boundary
 
     def _insert(self, node: Node, anchored: Anchored) -> None:
-        literal, bit = anchored.literal, BITS[anchored.rule.category]
+        literal, bit = anchored.literal, BITS.get(anchored.rule.blocks, 0)
         for depth, character in enumerate(literal.text, 1):
             if character not in node:
                 node[character] = Node(depth)

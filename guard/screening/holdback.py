@@ -164,7 +164,7 @@ class ChannelScreen:
             node = node.fail
         hold = position - node.depth
         for match in self._matches:
-            if match.start < hold and match.rule.category in self._blocking:
+            if match.start < hold and match.rule.blocks in self._blocking:
                 hold = match.start
         return hold
 
@@ -283,7 +283,7 @@ class ChannelScreen:
             start, end = self._offsets.original(match.start), self._offsets.original(match.end - 1) + 1
             finding = Finding(rule.id, rule.category, start, end, self._source)
             self.findings.append(finding)
-            if self.blocked is None and rule.category in self._blocking:
+            if self.blocked is None and rule.blocks in self._blocking:
                 self.blocked = finding
                 hold = min(hold, match.start)
         self._decided.clear()

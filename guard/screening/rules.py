@@ -141,6 +141,10 @@ class Rule:
     """The risk it contributes, 0..1."""
     action: Action = Action.BLOCK
     """What is done where no license rules on the category."""
+    shadowed: bool = False
+    """True: it finds as always and blocks nothing."""
+    blocks: str = field(init=False, repr=False, compare=False)
+    """The category it blocks under where that one is blocking; empty, which no category is, if it is shadowed."""
 
     def __post_init__(self) -> None:
         if self.category not in CATEGORIES:
@@ -151,6 +155,7 @@ class Rule:
             raise ValueError("an anchor without a word")
         if not 0 < self.score <= 1:
             raise ValueError(f"score {self.score} is not within 0..1")
+        object.__setattr__(self, "blocks", "" if self.shadowed else self.category)
         for context in (*self.requires, *self.forbids):
             if not context.literals or not 0 < context.within <= MAX_WITHIN:
                 raise ValueError(f"a context needs literals and a distance of 1 to {MAX_WITHIN} characters")
@@ -160,6 +165,13 @@ class Rule:
             short = [anchor.text for anchor in self.anchors if anchor.words < 3]
             if short:
                 raise ValueError(f"anchor '{short[0]}' has fewer than three words and nothing is required around it")
+
+    @property
+    def content(self) -> str:
+        """What it finds, in one line: the same for two rules if they find the same in every text."""
+        directions, sources = sorted(self.directions), sorted(self.sources)
+        looked_for = (self.anchors, self.requires, self.forbids, [exempt.phrase for exempt in self.exceptions])
+        return repr((self.id, self.category, looked_for, [*map(str, directions)], [*map(str, sources)]))
 
     def holds(self, text: str, start: int, end: int, anchor: Literal) -> bool:
         """Return whether the rule fires on ``anchor`` at ``text[start:end]`` of a complete folded text."""

@@ -1,6 +1,8 @@
 """Compiled tier 1 rules."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from hashlib import sha256
 
 from guard.screening.automaton import MOST_MATCHES, Automaton, Finder, TooManyMatches, mask
 from guard.screening.decode import Variant, variants
@@ -22,8 +24,13 @@ class RuleSet:
     Use it from one thread: the requests of one event loop, or one command.
     """
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], shadowed: frozenset[str] = frozenset()) -> None:
+        """Compile ``rules``; those whose ids are ``shadowed`` find as always, but block nothing and hold nothing."""
+        if shadowed:
+            rules = [replace(rule, shadowed=rule.id in shadowed) for rule in rules]
         self.rules = tuple(rules)
+        self.digest = sha256("\n".join(sorted(rule.content for rule in rules)).encode()).hexdigest()
+        """Of what the rules find, whatever is done about it: two sets with the same find the same in every text."""
         prompt = [rule for rule in rules if Direction.PROMPT in rule.directions]
         self._prompt_sources = frozenset(source for rule in prompt for source in rule.sources)
         self._anchors = tuple((literal, rule) for rule in prompt for literal in rule.anchors)

@@ -49,6 +49,9 @@ class AdminRuntime(Protocol):
     def decisions(self, limit: int) -> list[dict[str, Any]]:
         """Return the last decisions other than plain allows, newest first."""
 
+    def candidate_facts(self) -> dict[str, Any]:
+        """Return the candidate policy, None if there is none, and the last decisions it would have made otherwise."""
+
     def obligations(self) -> list[dict[str, Any]]:
         """Return what is owed: kind, text, trigger, license, clause, status."""
 
@@ -78,6 +81,7 @@ def build_admin(runtime: AdminRuntime, *, token: str | None, listen: str = "127.
         Route("/-/reload", admin.reload, methods=["POST"]),
         Route("/api/v1/usage", admin.usage),
         Route("/api/v1/policy", admin.policy),
+        Route("/api/v1/candidate", admin.candidate),
         Route("/api/v1/decisions", admin.decisions),
         Route("/api/v1/obligations", admin.obligations),
         Route("/api/v1/export/check", admin.export_check, methods=["POST"]),
@@ -115,6 +119,9 @@ class _Admin:
 
     async def policy(self, _: Request) -> Response:
         return JSONResponse(self._runtime.policy())
+
+    async def candidate(self, _: Request) -> Response:
+        return JSONResponse(self._runtime.candidate_facts())
 
     async def decisions(self, request: Request) -> Response:
         text = request.query_params.get("limit", "50")

@@ -21,9 +21,10 @@ from guard.exchange.count import count
 from guard.exchange.exchange import Exchange
 from guard.exchange.record import Ending, ServedChoice, record
 from guard.exchange.refusal import Code, Refusal
-from guard.exchange.screen_output import OutputScreen
+from guard.exchange.screen_output import KeptOutputScreen, OutputScreen
 from guard.transports.failure import UpstreamError
 from guard.transports.incoming import Incoming
+from guard.transports.notices import MEMBER, NONE, into_event, render
 from guard.transports.reply import send_refusal, send_whole
 from guard.transports.runtime import Runtime
 from guard.wire.body import encode
@@ -58,7 +59,7 @@ class GuardedAnswer:
         self._incoming = incoming
         self._runtime = runtime
         self._limit = exchange.snapshot.surface.max_answer
-        self._screen = OutputScreen(exchange)
+        self._screen = OutputScreen(exchange) if exchange.services.candidate is None else KeptOutputScreen(exchange)
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._stream: AnswerStream | None = None
@@ -69,6 +70,11 @@ class GuardedAnswer:
         self._held_since = 0.0
         self._served: Sequence[ServedChoice] = ()
         self._ending = Ending.SERVED
+        model = exchange.model
+        carriers = exchange.snapshot.surface.notice_carriers
+        self._notices = render(model.notices) if model is not None and model.notices else NONE
+        self._member = self._notices.member if "body" in carriers else b""
+        """What the first event, or the answer, is still to carry."""
 
     async def run(self, app: Callable[..., Awaitable[None]], scope: Scope) -> None:
         """Let ``app`` answer through this object, and end the answer correctly whatever becomes of it."""
@@ -156,6 +162,9 @@ class GuardedAnswer:
             self._held_since = 0.0
         if not await self._begin():
             return
+        if self._member:
+            with_notices = into_event(out, self._member)
+            out, self._member = (out, self._member) if with_notices is None else (with_notices, b"")
         await self._out({"type": "http.response.body", "body": out, "more_body": not ended})
         if ended:
             self._done = True
@@ -177,6 +186,8 @@ class GuardedAnswer:
             await self._break_off(502, str(error))
             return
         self._served = [ServedChoice(*choice) for choice in surface.answered(answer)]
+        if self._member:
+            answer[MEMBER] = self._notices.facts
         body = encode(answer)
         self._runtime.metrics.overhead("response", time.perf_counter() - began)
         if await self._begin((b"content-length", str(len(body)).encode())):
@@ -194,6 +205,8 @@ class GuardedAnswer:
         headers = [pair for pair in self._headers if pair[0] not in DROPPED]
         headers.append((b"x-guard-reference", self._exchange.head.reference.encode()))
         headers.extend(extra)
+        if "header" in self._exchange.snapshot.surface.notice_carriers:
+            headers.extend(self._notices.headers)
         self._begun = True
         await self._out({"type": "http.response.start", "status": self._status, "headers": headers})
         return True

@@ -205,6 +205,8 @@ class GuardMiddleware:
         kept = FORWARDED
         if policy.trusted_from and peer_trusted(head.peer, policy.trusted_from):
             kept = kept | {name.encode() for name in policy.trusted_headers}
+        if policy.namespace_header is not None:
+            kept = kept - {policy.namespace_header}
         headers = [(name, value) for name, value in head.headers if name in kept]
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(body)).encode()))

@@ -41,7 +41,8 @@ async def pass_through(
 ) -> None:
     """Answer a GET with what the server behind says, bounded, under our reference."""
     answer: Whole | None = None
-    headers = [pair for pair in scope["headers"] if pair[0] not in NOT_ASKED]
+    dropped = NOT_ASKED | {runtime.snapshot.identity.namespace_header}
+    headers = [pair for pair in scope["headers"] if pair[0] not in dropped]
     try:
         await read_body(head, receive, LARGEST_BODY)
         answer = await gather(app, {**scope, "headers": headers, "query_string": b""}, Incoming(b"", receive))

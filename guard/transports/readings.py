@@ -1,12 +1,12 @@
 """What the admin port and the metrics show of a runtime: plain facts, read from memory."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from guard.exchange.snapshot import Snapshot
-from guard.licensing.license import License
-from guard.licensing.obligations import serving_obligations
+from guard.licensing.obligations import Obligation, serving_obligations
 from guard.observability.metrics import LicenseReading, LimitReading
+from guard.policy.tenancy import tenant_facts
 from guard.policy.watch import ReloadResult
 from guard.usage.counter import Count, UsageCounter
 from guard.usage.thresholds import Limit
@@ -69,6 +69,11 @@ def usage_facts(snapshot: Snapshot, counter: UsageCounter, period: str, now: flo
     return rows
 
 
+def recorded(snapshot: Snapshot) -> str:
+    """Return which decisions the audit chain holds under ``snapshot``, in the words of ``evidence.decisions``."""
+    return "all" if snapshot.every_decision else "notable"
+
+
 def policy_facts(snapshot: Snapshot, history: Iterable[ReloadResult]) -> dict[str, Any]:
     """Return what is in force, for which models, and how the last loads went."""
     return {
@@ -83,6 +88,7 @@ def policy_facts(snapshot: Snapshot, history: Iterable[ReloadResult]) -> dict[st
             for name, model in snapshot.models.items()
         },
         "at_limit": snapshot.at_limit.value,
+        "tenants": tenant_facts(snapshot),
         "warnings": list(snapshot.warnings),
         "reloads": [
             {
@@ -98,11 +104,21 @@ def policy_facts(snapshot: Snapshot, history: Iterable[ReloadResult]) -> dict[st
 
 
 def obligation_facts(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return what is owed for serving the snapshot's models."""
-    licenses: Mapping[str, License] = {license.id: license for model in _models(snapshot) for license in model.licenses}
+    """Return what is owed for serving the snapshot's models, each with the models that owe it and what Guard adds."""
+    owing: dict[Obligation, list[str]] = {}
+    for model in _models(snapshot):
+        for obligation in serving_obligations(model.licenses):
+            owing.setdefault(obligation, []).append(model.name)
+    carriers = sorted(snapshot.surface.notice_carriers)
     return [
-        obligation._asdict() | {"status": obligation.status.value}
-        for obligation in serving_obligations(list(licenses.values()))
+        obligation._asdict()
+        | {
+            "act": obligation.act,
+            "status": obligation.status.value,
+            "models": models,
+            "carried": carriers if obligation.kind == "display" and obligation.wording else [],
+        }
+        for obligation, models in owing.items()
     ]
 
 

@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from guard.exchange.refusal import Refusal
 from guard.exchange.services import Services
 from guard.exchange.snapshot import Snapshot
 from guard.observability.metrics import Metrics, UsageCollector, UsageReading
+from guard.policy.candidate import CandidatePolicy
 from guard.policy.config import Config
 from guard.policy.watch import ActivePolicy
 from guard.transports import readings
+from guard.transports.candidate import Comparison
 from guard.transports.stores import Stores
 from guard.transports.throttle import Throttle
 from guard.usage.counter import UsageCounter
@@ -45,7 +48,7 @@ class Decisions:
 
     def append(self, kind: str, facts: Mapping[str, Any]) -> None:
         """Chain one entry; never raises: an answer that has left cannot be taken back because a disk is full."""
-        if kind == "decision":
+        if kind == "decision" and (facts["verdict"] != "allow" or facts["obligations"]):
             self.recent.append({"time": time.time(), **facts})
         if self._journal is None:
             return
@@ -59,7 +62,7 @@ class Decisions:
 class Runtime:
     """Guard in one process. ``path`` is guard.yaml (None: defaults and ``overrides`` by dotted name alone).
 
-    Raises PolicyError for a policy that cannot be used.
+    Raises PolicyError for a policy that cannot be used; with ``last_good`` the last good copy takes its place.
     """
 
     services: Services
@@ -70,10 +73,14 @@ class Runtime:
         overrides: Mapping[str, object] | None = None,
         *,
         registry: CollectorRegistry = REGISTRY,
+        last_good: bool = False,
     ) -> None:
-        self.active = ActivePolicy(path, overrides)
+        self.active = ActivePolicy(path, overrides, remember=True, last_good=last_good)
         self.registry = registry
         self.metrics = Metrics(registry)
+        if self.active.restored:
+            self.metrics.reloaded(ok=False)
+        self.candidate = Comparison(CandidatePolicy(overrides), self.metrics)
         self._collector = UsageCollector(self._reading)
         self._strangers = Throttle(10, 100, time.monotonic)
         self._stores: Stores | None = None
@@ -111,11 +118,20 @@ class Runtime:
             stores.counter, stores.pseudonyms, self.metrics, self.log, stores.recorder, time.time, _failed
         )
         self.registry.register(self._collector)
-        self.log.append("start", {"policy": self.snapshot.hash, "mode": self.snapshot.mode.value})
+        started = {"policy": self.snapshot.hash, "mode": self.snapshot.mode.value}
+        self.log.append("start", {**started, "decisions": readings.recorded(self.snapshot)})
+        self.candidate.start(self.log.append)
+        await self._follow_candidate()
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
         log.info("guard is active: policy %s, mode %s", self.snapshot.hash[:12], self.snapshot.mode.value)
         for warning in self.snapshot.warnings:
             log.warning("policy: %s", warning)
+        if self.active.restored:
+            problems = [str(problem) for problem in self.active.restored]
+            facts = {"ok": False, "hash": self.snapshot.hash, "problems": problems, "restart": [], "last_good": True}
+            self.log.append("reload", {**facts, "decisions": readings.recorded(self.snapshot)})
+            log.critical("the policy files are bad; THE LAST GOOD COPY IS IN FORCE:\n%s", "\n".join(problems))
+        await self._keep()
 
     async def stop(self) -> None:
         """Flush and close every store; idempotent."""
@@ -126,6 +142,7 @@ class Runtime:
             self._watcher.cancel()
         self.log.append("stop", {"policy": self.snapshot.hash})
         self.registry.unregister(self._collector)
+        await asyncio.to_thread(self.candidate.stop)
         await asyncio.to_thread(stores.close)
 
     async def _watch(self) -> None:
@@ -134,24 +151,49 @@ class Runtime:
             try:
                 if await asyncio.to_thread(self.active.changed):
                     await self.reload()
+                else:
+                    await self._follow_candidate()
             except Exception:
                 # The watch outlives whatever it met: a policy that is not reloaded is better seen than unwatched.
                 log.exception("the policy could not be watched")
 
     async def reload(self) -> dict[str, Any]:
         """Load the policy anew; a bad one changes nothing and says why (invariant 7)."""
+        warned = frozenset(self.snapshot.warnings)
         result = await asyncio.to_thread(self.active.reload)
         problems = [str(problem) for problem in result.problems]
         facts = {"ok": result.ok, "hash": result.hash, "problems": problems, "restart": list(result.restart)}
         self.metrics.reloaded(ok=result.ok)
-        self.log.append("reload", facts)
+        self.log.append("reload", {**facts, "decisions": readings.recorded(self.snapshot)})
+        await self._follow_candidate()
         if result.ok:
             log.info("policy loaded: %s", result.hash[:12])
+            for warning in self.snapshot.warnings:
+                if warning not in warned:
+                    log.warning("policy: %s", warning)
+            await self._keep()
         else:
             log.error("policy not loaded, the last good one stays:\n%s", "\n".join(problems))
         if result.restart:
             log.warning("these settings wait for a restart: %s", ", ".join(result.restart))
         return facts
+
+    async def _keep(self) -> None:
+        """Let the state directory remember what is in force; one process of those that share it does."""
+        if self._stores is None or not self._stores.first:
+            return
+        try:
+            await asyncio.to_thread(self.active.keep)
+        except OSError as error:
+            # What is in force stays in force; the next start compares with the policy before it.
+            log.error("the state directory does not remember this policy: %s", error)  # noqa: TRY400 - says it all
+
+    async def _follow_candidate(self) -> None:
+        """Bring the candidate up to date with its files, and have finished exchanges offered to it if there is one."""
+        await asyncio.to_thread(self.candidate.follow, self.active.loaded.config.candidate)
+        beside = self.candidate if self.candidate.wanted else None
+        if self.services.candidate is not beside:
+            self.services = replace(self.services, candidate=beside)
 
     def turned_away(self, refusal: Refusal) -> None:
         """Report a request that was refused before it could become an exchange.
@@ -160,6 +202,8 @@ class Runtime:
         second), each with the number of those before it that were left out.
         """
         self.metrics.request("deny", refusal.code.value, "none")
+        if self.services.candidate is not None:
+            self.metrics.candidate_not_evaluated("turned_away")
         held_back = self._strangers.admit()
         if held_back is None:
             return
@@ -182,11 +226,15 @@ class Runtime:
 
     def policy(self) -> dict[str, Any]:
         """Return what the policy in force is and how the last loads went."""
-        return readings.policy_facts(self.snapshot, self.active.history)
+        return {**readings.policy_facts(self.snapshot, self.active.history), "candidate": self.candidate.facts()}
 
     def decisions(self, limit: int) -> list[dict[str, Any]]:
         """Return the last decisions that were not a plain allow, newest first."""
         return list(self.log.recent)[::-1][:limit]
+
+    def candidate_facts(self) -> dict[str, Any]:
+        """Return what the candidate policy is, and the last decisions that it would have made otherwise."""
+        return {"candidate": self.candidate.facts(), "differences": self.candidate.differences()}
 
     def obligations(self) -> list[dict[str, Any]]:
         """Return everything owed for serving the configured models."""
@@ -213,6 +261,7 @@ class Runtime:
         facts = {
             "started": True,
             "policy": self.snapshot.hash[:12],
+            "policy_files": self._policy_files(),
             "spool": "ok" if spool is None else str(spool),
             "spool_records": stores.counter.spool_records,
             "ledger": "ok" if stores.counter.ledger_up else "down",
@@ -220,6 +269,11 @@ class Runtime:
             "provenance": "off" if stores.recorder is None else stores.recorder.error or "ok",
         }
         return spool is None, facts
+
+    def _policy_files(self) -> str:
+        if self.active.restored:
+            return "bad: the last good copy is in force"
+        return "ok" if self.active.history[-1].ok else "bad: the last good policy stays"
 
     def _reading(self) -> UsageReading:
         counter, journal = self.counter, self.stores.journal
@@ -230,7 +284,8 @@ class Runtime:
             counter.ledger_up,
             self.snapshot.hash,
             None if journal is None else journal.length,
-            self.snapshot.license_drift,
+            license_drift=self.snapshot.license_drift,
+            candidate=self.candidate.reading(),
         )
 
 

@@ -196,6 +196,12 @@ class UsageCounter:
             self._flusher.nudge()
         return True
 
+    def seen(self, license: str, key: int, now: float) -> bool:
+        """Return True if this process knows ``key`` to be counted under ``license``: from memory, no I/O."""
+        window = self._window_at(now)
+        bit = window.bits.get(license, 0)
+        return bool(bit) and window.seen.has(key, bit)
+
     def counts(self, now: float) -> Mapping[str, Count]:
         """Return the current period's count by license id, from memory: no I/O."""
         window = self._window_at(now)

@@ -22,7 +22,7 @@ from guard.licensing.license import License, OutputRule, OutputUse, Status
 from guard.licensing.lineage import resolve_target
 from guard.screening.findings import Action, Finding
 from guard.screening.segments import Segment, Source
-from guard.usage.counter import Admission, Reservation
+from guard.usage.counter import Admission, Count, Reservation
 from guard.usage.pseudonym import Pseudonymizer
 from guard.usage.spool import SpoolError
 from guard.usage.thresholds import AtLimit, Limit
@@ -41,6 +41,8 @@ LIMIT = Limit("llama-2", "mau", 2, exclusive=False, standing=True, clause="2", c
 
 class WordRules:
     """Finds the word FORBIDDEN (S9), or breaks when told to."""
+
+    digest = "words"
 
     def __init__(self, broken=False):
         self.broken = broken
@@ -85,12 +87,18 @@ class Counter:
     """Admits, refuses or fails as told, and remembers."""
 
     def __init__(self):
-        self.sighted, self.settled, self.refuse, self.fail = [], [], False, False
+        self.sighted, self.settled, self.refuse, self.fail, self.users = [], [], False, False, 0
 
     def reserve(self, limits, key, at_limit, now):
         if self.refuse:
             return Reservation(Admission.REFUSED, limits[0])
         return Reservation(Admission.ADMITTED, None, ("llama-2",), key)
+
+    def counts(self, now):
+        return {"llama-2": Count("llama-2", "2026-11", self.users, 0)}
+
+    def seen(self, license, key, now):
+        return any(key == known for _, known in self.sighted)
 
     def settle(self, reservation):
         self.settled.append(reservation)

@@ -108,8 +108,8 @@ def test_what_waits_for_a_restart_is_documented():
 
 
 def test_the_shortest_pack_of_the_documentation_is_valid(tmp_path):
-    page = (ROOT / "docs" / "licenses.md").read_text(encoding="utf-8")
-    example = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[-1]
+    page = (ROOT / "docs" / "writing-a-pack.md").read_text(encoding="utf-8")
+    example = re.findall(r"^```yaml\n(.*?)```", page, re.DOTALL | re.MULTILINE)[0]
     (tmp_path / "acme-1.0.yaml").write_text(example)
     assert set(load_packs([tmp_path])) == {"acme-1.0"}
 

@@ -53,6 +53,9 @@ class FakeRuntime:
     def obligations(self):
         return [{"kind": "display", "text": "Built with Llama", "license": "llama-3.1", "clause": "1.b.i"}]
 
+    def candidate_facts(self):
+        return {"candidate": None, "differences": []}
+
     async def reload(self):
         self.reloads += 1
         return {"ok": self.reload_ok, "hash": SNAPSHOT.hash, "problems": []}

@@ -12,7 +12,7 @@ WIDTH = 100
 def describe(license_: "License") -> Iterator[str]:
     """Yield what ``license_`` says, line by line, every fact with its clause."""
     yield f"{license_.name} ({license_.id})"
-    yield f"dated {license_.date}; {_established(license_.status.value)}; not legal advice, read the license text"
+    yield f"dated {license_.date}; {established(license_.status.value)}; not legal advice, read the license text"
     for source in license_.sources:
         yield from _wrapped(f"source: {source}")
     if license_.models:
@@ -82,7 +82,8 @@ def _policy(license_: "License") -> Iterator[str]:
         yield from _fact(item.id.replace("_", " "), f"{item.paraphrase} [{how}]", item.clause)
 
 
-def _established(status: str) -> str:
+def established(status: str) -> str:
+    """Return how a fact of ``status`` was established, in words."""
     return {
         "confirmed": "read in the licensor's own file",
         "copy": "read in a faithful copy",
@@ -94,7 +95,7 @@ def _established(status: str) -> str:
 def _fact(name: str, text: str, clause: str, status: str = "") -> Iterator[str]:
     tail = f" [{clause}]" if clause else ""
     if status and status != "confirmed":
-        tail += f" ({_established(status)})"
+        tail += f" ({established(status)})"
     yield from _wrapped(": ".join(part for part in (name, text) if part) + tail, "  ")
 
 

@@ -2,21 +2,51 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from guard.cli.policy.description import describe
+from guard.cli.policy.owed import by_model, configured, of_license
 
 if TYPE_CHECKING:
     from guard.licensing.license import License
 
 
 def show(
-    license_id: str = typer.Argument(metavar="ID", help="License id, as `guard policy list` prints it."),
+    license_id: str | None = typer.Argument(None, metavar="[ID]", help="License id, as `guard policy list` prints it."),
+    obligations: bool = typer.Option(
+        False, "--obligations", help="What is owed under it; without ID, for every model of the configuration."
+    ),
+    config: Path | None = typer.Option(None, help="guard.yaml (default: GUARD_CONFIG, else ./guard.yaml)."),
+    markdown: bool = typer.Option(False, "--markdown", help="Print the license as a page of Markdown."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Show what a license says, fact by fact, with its clauses."""
+    """Show what a license says, fact by fact with its clauses, or what is owed for serving the configured models."""
+    if license_id is None:
+        if not obligations:
+            raise typer.BadParameter("a license id, or --obligations for the configured models", param_hint="ID")
+        owed = configured(config)
+        typer.echo(json.dumps({"obligations": owed}, indent=2) if as_json else "\n".join(by_model(owed)))
+        return
+    license_ = _license(license_id)
+    if obligations:
+        owed = of_license(license_)
+        typer.echo(json.dumps({"obligations": owed}, indent=2) if as_json else "\n".join(by_model(owed)))
+    elif markdown:
+        from guard.cli.policy.page import page
+        from guard.policy.packs import shipped_packs
+
+        typer.echo("\n".join(page(license_, shipped_packs())))
+    elif as_json:
+        typer.echo(json.dumps(_facts(license_), indent=2))
+    else:
+        for line in describe(license_):
+            typer.echo(line)
+
+
+def _license(license_id: str) -> "License":
     from guard.policy.document import nearest
     from guard.policy.packs import shipped_packs
 
@@ -26,11 +56,7 @@ def show(
         near = nearest(license_id, packs)
         hint = f"; did you mean '{near}'?" if near else f"; allowed: {', '.join(packs)}"
         raise typer.BadParameter(f"unknown license '{license_id}'{hint}", param_hint="ID")
-    if as_json:
-        typer.echo(json.dumps(_facts(license_), indent=2))
-        return
-    for line in describe(license_):
-        typer.echo(line)
+    return license_
 
 
 def _facts(license_: "License") -> dict[str, Any]:

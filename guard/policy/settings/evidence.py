@@ -1,5 +1,7 @@
 """What is kept to show what happened."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from guard.policy.settings.section import Section
@@ -11,4 +13,9 @@ class EvidenceConfig(Section):
     example = "{audit: true}"
 
     audit: bool = Field(default=True, description="Write the audit chain.")
+    decisions: Literal["notable", "all"] = Field(
+        default="notable",
+        description="Decisions in the audit chain: `notable` leaves plain allows out, `all` keeps them, so that "
+        "`guard policy diff` sees what a stricter policy would refuse.",
+    )
     fsync: bool = Field(default=False, description="Sync every audit record to the disk.")

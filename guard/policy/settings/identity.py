@@ -5,6 +5,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from guard.policy.settings.section import Section
+from guard.policy.settings.terms import TermsConfig
 from guard.policy.values import HeaderName, KeyDigest, Network, Purpose
 
 TRUSTED_HEADERS = (
@@ -71,6 +72,9 @@ class KeyConfig(Section):
     user: str | None = Field(
         default=None, description="Set when the key belongs to one person: then that person is counted."
     )
+    terms: tuple[TermsConfig, ...] = Field(
+        default=(), description="Terms of licenses that were accepted for this application."
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -103,8 +107,18 @@ class IdentityConfig(Section):
         examples=["[10.0.0.0/8]"],
         description="Networks whose identity headers are believed. Empty: nobody's are.",
     )
+    namespace_header: HeaderName = Field(
+        default="x-guard-namespace",
+        description="Header in which a hop in `trusted_from` names the namespace of a request, for `tenants`. It is "
+        "never forwarded.",
+    )
     jwt: JwtConfig | None = Field(default=None, description="How bearer tokens are verified. Without it, none are.")
     keys: tuple[KeyConfig, ...] = Field(default=(), description="Registered API keys.")
+    terms: Literal["require", "warn", "off"] = Field(
+        default="warn",
+        description="Where hosting a model counts as distributing it, its license's terms flow down to the callers: "
+        "`require` a recorded acceptance of whoever asks, `warn` where there is none, or `off`.",
+    )
     registered_only: bool = Field(default=False, description="Refuse API keys that are not registered with 401.")
     pseudonym_key_file: str | None = Field(
         default=None,

@@ -26,6 +26,13 @@ class UsageConfig(Section):
     approaching: float = Field(
         default=0.8, gt=0, le=1, description="Share of a limit from which it counts as approaching."
     )
+    readings: dict[str, Literal["identities", "people"]] = Field(
+        default_factory=dict,
+        examples=["{qwen-2024: people}"],
+        description='How "active user" is read, by license id, where the license leaves it open: `identities` counts '
+        "every identity that was answered, `people` does not count an application's shared credential as a user (the "
+        "count becomes a lower bound). Part of every report.",
+    )
     limits: dict[str, Annotated[int, Field(gt=0)]] = Field(
         default_factory=dict,
         examples=["{llama-3.1: 1000000}"],

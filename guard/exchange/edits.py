@@ -1,0 +1,24 @@
+"""What a policy changes in a request's fields, without changing them."""
+
+from guard.exchange.admit import CLAMPED_FIELDS, TEXT_FIELDS
+from guard.exchange.exchange import Exchange
+from guard.exchange.refusal import Code
+from guard.exchange.snapshot import FieldAction
+
+
+def edits(exchange: Exchange) -> tuple[str, ...]:
+    """Return which of the request's fields its model's policy changes, and how; none where it only records that."""
+    model = exchange.model
+    if model is None or not exchange.inquiry.uses or exchange.shadows(Code.FIELD_DENIED):
+        return ()
+    found = []
+    for use in exchange.inquiry.uses:
+        rule = model.fields.get(use.capability)
+        if rule is None:
+            continue
+        if rule.action is FieldAction.STRIP and use.field not in TEXT_FIELDS:
+            found.append(f"{use.field}: strip")
+        elif rule.action is FieldAction.CLAMP and use.field in CLAMPED_FIELDS:
+            low = isinstance(use.value, int) and use.value <= (rule.limit or 0)
+            found += [] if low else [f"{use.field}: at most {rule.limit}"]
+    return tuple(found)

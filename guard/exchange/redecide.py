@@ -1,0 +1,115 @@
+"""A finished exchange decided once more, under another policy: the same steps, and nothing is counted or refused.
+
+The request is what it was before the first policy edited it; the texts are those the server behind was asked and
+answered. Thresholds are judged on the users that were counted when it was finished.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, cast
+
+from guard.exchange.exchange import Exchange
+from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
+from guard.exchange.refusal import Code, Refusal
+from guard.exchange.screen_output import OutputScreen
+from guard.exchange.services import Meter, Services
+from guard.exchange.snapshot import Snapshot
+from guard.usage.count import Count
+from guard.usage.counter import Admission, Reservation, UsageCounter
+from guard.usage.thresholds import AtLimit, Limit, State
+
+OPTIONAL = frozenset({"batch", "embeddings", "pooling", "score", "rerank", "classify", "tokenize", "detokenize"})
+"""Surfaces that a policy opens by name (``surface.enabled``)."""
+
+UNAVAILABLE = frozenset({Code.SCREENING_UNAVAILABLE, Code.LEDGER_UNAVAILABLE, Code.UPSTREAM_UNAVAILABLE})
+"""Refusals that no policy decided: something was out of order, and would have been under any other policy."""
+
+
+class Redecided(NamedTuple):
+    """What another policy decides about an exchange."""
+
+    exchange: Exchange
+    partial: bool
+    """True if the first policy ended the exchange before all was known that the other one would have gone on to see."""
+
+
+def redecide(finished: Exchange, snapshot: Snapshot, counts: Mapping[str, Count]) -> Redecided:
+    """Return what ``snapshot`` decides about ``finished``, which stays as it is, where ``counts`` were counted.
+
+    What cannot be decided is noted as not evaluated: ``count`` where the users of a license are not counted under the
+    policy in force, ``token_prompts`` where it refused before token ids were turned into text.
+    """
+    inquiry = finished.inquiry
+    asked = replace(
+        inquiry,
+        document={use.field: use.value for use in inquiry.uses},
+        choices=inquiry.choices if inquiry.asked is None else inquiry.asked,
+        asked=None,
+    )
+    counter = _Foreseen(finished, counts)
+    services = Services(
+        cast("UsageCounter", counter),
+        finished.services.pseudonyms,
+        cast("Meter", None),  # steps decide; what they decided is counted when it is recorded, and this never is
+        None,
+        None,
+        finished.services.now,
+        finished.services.on_failure,
+    )
+    again = Exchange(snapshot, services, finished.head, asked)
+    if inquiry.surface in OPTIONAL and inquiry.surface not in snapshot.surface.enabled:
+        again.refuse(Refusal(403, Code.SURFACE_DENIED, f"The surface '{inquiry.surface}' is not open."))
+        return Redecided(again, partial=False)
+    walk(again, (*BEFORE_TEXT, *BEFORE_FORWARD))
+    if again.refused is None and finished.answer is not None:
+        _screen(again, finished.answer)
+    if counter.missing:
+        again.not_evaluated.append("count")
+    stopped = finished.refused
+    if inquiry.token_prompts and stopped is not None and stopped.code is not Code.AUP:
+        again.not_evaluated.append("token_prompts")
+    return Redecided(again, partial=stopped is not None and again.refused is None)
+
+
+def _screen(exchange: Exchange, answer: Sequence[tuple[tuple[int, str], str]]) -> None:
+    screen = OutputScreen(exchange)
+    for channel, text in answer:
+        screen.feed(channel, text)
+    for channel in dict.fromkeys(channel for channel, _ in answer):
+        screen.finish(channel)
+    screen.close()
+
+
+class _Foreseen:
+    """The counter as the other policy would have met it: what is counted is read, and no place is held.
+
+    A user is a newcomer if it was this answer that counted him, or if this process does not know him.
+    """
+
+    def __init__(self, finished: Exchange, counts: Mapping[str, Count]) -> None:
+        self.missing = False
+        self._finished, self._counts = finished, counts
+        self._counter = finished.services.counter
+
+    def reserve(self, limits: Sequence[Limit], key: int | None, at_limit: AtLimit, now: float) -> Reservation:
+        """Return what ``UsageCounter.reserve`` would say of the request."""
+        if at_limit is AtLimit.OBSERVE:
+            return Reservation(Admission.ADMITTED)
+        counts, model = self._counts, self._finished.named
+        for limit in limits:
+            if not limit.acts:
+                continue
+            count = counts.get(limit.license)
+            if count is None and (model is None or limit.license not in model.counted):
+                self.missing = True
+                continue
+            users = count.users if count is not None else 0
+            newcomer = self._finished.newcomer
+            users -= newcomer
+            if newcomer or key is None or not self._counter.seen(limit.license, key, now):
+                refused = users >= limit.allowed
+            else:
+                refused = at_limit is AtLimit.REFUSE_ALL and limit.state(users) is State.OVER
+            if refused:
+                return Reservation(Admission.REFUSED, limit)
+        return Reservation(Admission.ADMITTED)

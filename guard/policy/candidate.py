@@ -1,0 +1,75 @@
+"""The candidate: a second configuration beside the active one, loaded, watched and reloaded with it.
+
+Nothing of it is ever enforced. One that has a problem is no candidate: there is nothing then to compare with, and the
+problems are kept for whoever asks. The active policy neither knows of it nor depends on it.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from guard.policy.document import PolicyError, Problem
+from guard.policy.load import Loaded, RuleCache, digest_of, load, load_config, watched_paths
+
+
+class CandidatePolicy:
+    """The candidate that ``path`` names at the moment; ``follow`` brings it up to date. Belongs to one thread.
+
+    Its rules are compiled for it alone: a RuleSet belongs to the thread that uses it.
+    """
+
+    def __init__(
+        self,
+        overrides: Mapping[str, object] | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path: Path | None = None
+        self.loaded: Loaded | None = None
+        """None where no candidate is set, and while it has problems."""
+        self.problems: tuple[Problem, ...] = ()
+        self.at = 0.0
+        """When it was last tried, in epoch seconds."""
+        self._overrides = {name: value for name, value in (overrides or {}).items() if name != "candidate"}
+        self._clock = clock
+        self._rules = RuleCache()
+        self._watched: tuple[Path, ...] = ()
+        self._seen = ""
+        self._tried = date.min
+
+    def follow(self, name: str | None) -> bool:
+        """Make the configuration called ``name`` the candidate, as its files are now; return True if that was news."""
+        path = Path(name) if name is not None else None
+        if path == self.path and (path is None or not self._changed()):
+            return False
+        self.path, self.loaded, self.problems, self.at = path, None, (), self._clock()
+        self._tried = self._today()
+        if path is None:
+            return True
+        self._watched = (path,)
+        self._seen = digest_of(self._watched)
+        try:
+            self.loaded = load(path, self._overrides, today=self._tried, rules=self._rules)
+        except PolicyError as error:
+            self.problems = error.problems
+            self._watch_named(path)
+        else:
+            self._watched, self._seen = self.loaded.watched, self.loaded.digest
+        return True
+
+    def _changed(self) -> bool:
+        expires = self.loaded.expires if self.loaded is not None else None
+        overdue = expires is not None and self._tried < expires <= self._today()
+        return overdue or digest_of(self._watched) != self._seen
+
+    def _watch_named(self, path: Path) -> None:
+        """Watch what a candidate with problems names, so that mending any of its files is noticed."""
+        try:
+            watched = watched_paths(path, load_config(path, self._overrides))
+        except PolicyError:
+            return
+        self._watched, self._seen = watched, digest_of(watched)
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._clock(), UTC).date()

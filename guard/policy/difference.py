@@ -1,0 +1,113 @@
+"""What a candidate policy changes: in what it demands, and in what was decided and written down."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from guard.evidence.entry import SUFFIX, Entry, parse
+from guard.exchange.outcome import Outcome, recorded_outcome
+from guard.exchange.recorded import Untold, redecide_recorded
+from guard.exchange.snapshot import Snapshot
+from guard.policy.deltas import changes, dangerous
+from guard.policy.load import Loaded
+from guard.policy.posture import posture
+
+SAMPLES = 5
+"""References that are named for a group of decisions that change alike."""
+
+
+class Change(NamedTuple):
+    """One thing that a policy demands otherwise."""
+
+    line: str
+    """``models.tiny.S6: flag -> block``."""
+    looser: bool
+    """True if a reload refuses it until it is confirmed."""
+
+
+class Turn(NamedTuple):
+    """How decisions turn out otherwise: those that are equal in this are told together."""
+
+    before: str
+    after: str
+    reason: str
+    """Of the stricter of the two."""
+    license: str | None
+    clause: str | None
+
+
+@dataclass(slots=True)
+class Replay:
+    """Recorded decisions, decided again."""
+
+    decisions: int = 0
+    unchanged: int = 0
+    changed: dict[Turn, list[str]] = field(default_factory=dict)
+    """References of the requests, by how they turn out otherwise."""
+    untold: dict[str, int] = field(default_factory=dict)
+    """How many cannot be told, by why."""
+    incomplete: bool = False
+    """True if some were recorded under a policy that wrote down notable decisions only: plain allows are missing."""
+    first: float | None = None
+    last: float | None = None
+    """Epoch seconds of the first and the last one."""
+
+
+def demands(active: Loaded, candidate: Loaded) -> list[Change]:
+    """Return everything that ``candidate`` demands otherwise than ``active``."""
+    before = posture(active.config, active.snapshot)
+    after = posture(candidate.config, candidate.snapshot)
+    looser = set(dangerous(before, after))
+    return [Change(delta.line, delta in looser) for delta in changes(before, after)]
+
+
+def replay(entries: Iterable[Entry], active: Snapshot, candidate: Snapshot, since: float = 0.0) -> Replay:
+    """Decide every recorded decision among ``entries`` again under ``candidate``, as far as its facts suffice.
+
+    ``active`` is the policy in force: decisions that an earlier one made are compared through it. ``since`` is in epoch
+    seconds.
+    """
+    found = Replay()
+    for entry in entries:
+        if entry.time < since:
+            continue
+        if entry.kind in {"start", "reload"} and entry.facts.get("decisions", "notable") == "notable":
+            found.incomplete = True
+        if entry.kind != "decision" or "policy" not in entry.facts:
+            continue
+        found.decisions += 1
+        found.first = entry.time if found.first is None else min(found.first, entry.time)
+        found.last = entry.time if found.last is None else max(found.last, entry.time)
+        again = redecide_recorded(entry.facts, candidate, active)
+        if isinstance(again, Untold):
+            found.untold[again.why] = found.untold.get(again.why, 0) + 1
+            continue
+        before = recorded_outcome(entry.facts)
+        if before == again:
+            found.unchanged += 1
+        else:
+            found.changed.setdefault(_turn(before, again), []).append(str(entry.facts["reference"]))
+    return found
+
+
+def journals(directory: Path) -> Iterator[Entry]:
+    """Yield the entries of every journal in ``directory``; lines that are none are left to ``guard audit verify``.
+
+    Raises OSError for a journal that cannot be read.
+    """
+    for path in sorted(directory.glob(f"*{SUFFIX}")):
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    yield parse(line)
+                except msgspec.MsgspecError:
+                    continue
+
+
+def _turn(before: Outcome, after: Outcome) -> Turn:
+    order = ("allow", "flag", "not_evaluated", "deny")
+    stricter = before if order.index(after.verdict) < order.index(before.verdict) else after
+    return Turn(before.verdict, after.verdict, stricter.reason, stricter.license, stricter.clause)
