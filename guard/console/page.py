@@ -24,6 +24,9 @@ _PARTS = {
 }
 """What people call the parts that ``ready`` names; others are shown by their own names."""
 
+_DIFFERENCES = 10
+"""As many of the last differences of a candidate policy are shown."""
+
 Facts = Mapping[str, Any]
 
 
@@ -33,6 +36,7 @@ def render(
     usage: Sequence[Facts],
     obligations: Sequence[Facts],
     decisions: Sequence[Facts],
+    candidate: Facts,
     ready: bool,
     parts: Facts,
 ) -> str:
@@ -49,6 +53,7 @@ def render(
         models=_models(snapshot),
         obligations=_obligations(obligations),
         decisions=_decisions(decisions),
+        candidate=_candidate(candidate["candidate"], candidate["differences"][:_DIFFERENCES]),
     )
 
 
@@ -137,6 +142,42 @@ def _decisions(decisions: Iterable[Facts]) -> str:
         )
     headings = ("Time (UTC)", "Reference", "Verdict", "Model", "Surface", "Code", "License", "Clause", "Category")
     return _table("Recent decisions", headings, rows) or _nothing("No request was refused or flagged yet.")
+
+
+def _candidate(policy: Facts | None, differences: Iterable[Facts]) -> str:
+    """Return the section of the candidate policy; nothing where none is set."""
+    if policy is None:
+        return ""
+    if not policy["ok"]:
+        items = "".join(f"<li>{escape(str(problem))}</li>" for problem in policy["problems"])
+        said = f'<p>{_badge("bad", "not loaded")}</p><ul class="quiet">{items}</ul>'
+    else:
+        said = (
+            f'<p class="quiet"><code title="{escape(str(policy["hash"]))}">{escape(str(policy["hash"])[:12])}</code>: '
+            f"{_number(policy['compared'])} requests compared, {_number(policy['differing'])} decided otherwise. "
+            "Nothing of it is enforced.</p>"
+        )
+    rows = [
+        (
+            escape(_moment(item["time"])),
+            f"<code>{escape(str(item['reference']))}</code>",
+            *map(_outcome, (item["active"], item["candidate"])),
+            escape(str(item["model"] or "-")),
+        )
+        for item in differences
+    ]
+    headings = ("Time (UTC)", "Reference", "Active policy", "Candidate", "Model")
+    return (
+        '<section aria-labelledby="candidate-title">\n<h2 id="candidate-title">Candidate</h2>\n'
+        f"{said}{_table('Candidate', headings, rows)}\n</section>\n"
+    )
+
+
+def _outcome(outcome: Facts) -> str:
+    verdict = str(outcome["verdict"])
+    cited = [outcome["reason"], outcome["license"], outcome["clause"], outcome["category"], *outcome["edits"]]
+    words = ", ".join(str(word) for word in cited if word and word != "none")
+    return f"{_badge(_VERDICTS.get(verdict, 'warn'), verdict.replace('_', ' '))} {escape(words)}"
 
 
 def _warnings(warnings: Sequence[str]) -> str:

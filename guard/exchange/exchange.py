@@ -40,8 +40,9 @@ class Exchange:
     """(license, clause) of terms that flow down to this caller and that nobody accepted for it."""
     unruled: list[tuple[Direction, Finding]] = field(default_factory=list)
     """Findings that the policy does nothing about: another policy might."""
-    answer: list[tuple[tuple[int, str], str]] | None = None
-    """What the server behind answered, by channel and piece; kept only where a candidate policy is to read it."""
+    answer: list[tuple[tuple[int, str], str | None]] | None = None
+    """What the server behind answered, by channel and piece (None: the channel's end), in the order it came; kept only
+    where a candidate policy is to read it."""
     newcomer: bool = False
     """True if the user was counted for this answer: the first this process knew of in the period."""
     answered: bool = False

@@ -1,6 +1,7 @@
 """What a decision was given: everything it rested on but the texts, so that another policy can be held against it."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from guard.exchange.edits import edits
@@ -12,8 +13,8 @@ from guard.screening.segments import Direction
 from guard.usage.reservation import Admission
 from guard.usage.thresholds import AtLimit
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:+@-]{0,199}")
-"""A model name that may be written down as it was sent: nothing else can be smuggled into the audit chain by it."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:+-]{0,199}")
+"""A model name that may be written down as it was sent: no sentence and no address of a person."""
 
 LARGEST = 2**53 - 1
 
@@ -71,20 +72,25 @@ def _span(direction: Direction, finding: Finding) -> dict[str, Any]:
 
 
 def _users(exchange: Exchange) -> dict[str, int]:
-    """The users of this period under the model's licenses that have a limit, this request's own among them.
-
-    Of a request that a limit refused, at least as many as it allows: newcomers in flight had taken the other places.
-    """
-    model, services, reservation = exchange.model, exchange.services, exchange.reservation
+    """The users of this period under the model's licenses that have a limit, this request's own among them."""
+    model, services = exchange.model, exchange.services
     if model is None or not model.limits:
         return {}
     counts = services.counter.counts(services.now())
     named = dict.fromkeys(limit.license for limit in model.limits)
-    users = {license: counts[license].users if license in counts else 0 for license in named}
+    return with_places(exchange, {license: counts[license].users if license in counts else 0 for license in named})
+
+
+def with_places(exchange: Exchange, users: Mapping[str, int]) -> dict[str, int]:
+    """Return ``users`` by license as they stood in the way of ``exchange``.
+
+    Where a limit refused it they are at least as many as that allows: newcomers in flight had taken the other places.
+    """
+    found, reservation = dict(users), exchange.reservation
     if reservation is not None and reservation.admission is Admission.REFUSED and reservation.limit is not None:
         limit = reservation.limit
-        users[limit.license] = max(users[limit.license], limit.allowed)
-    return users
+        found[limit.license] = max(found.get(limit.license, 0), limit.allowed)
+    return found
 
 
 def _newcomer(exchange: Exchange) -> bool | None:

@@ -8,6 +8,8 @@ from guard.exchange.exchange import Exchange
 from guard.exchange.record import verdict
 from guard.screening.findings import Action
 
+SEVERITY = ("allow", "flag", "not_evaluated", "deny")
+
 
 class Outcome(NamedTuple):
     """Two outcomes are equal if nobody could tell the policies apart by them."""
@@ -60,6 +62,12 @@ def recorded_outcome(facts: Mapping[str, Any]) -> Outcome:
             changed,
         )
     return Outcome(decided, _reason(decided, changed), rules=tuple(sorted(rules)), edits=changed)
+
+
+def stricter(one: Outcome, other: Outcome) -> Outcome:
+    """Return the stricter of two outcomes that differ; of two verdicts that are the same, what edits, or ``other``."""
+    strictness = [(SEVERITY.index(each.verdict), each.reason != "none") for each in (one, other)]
+    return one if strictness[0] > strictness[1] else other
 
 
 def _reason(decided: str, changed: tuple[str, ...]) -> str:

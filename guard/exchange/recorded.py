@@ -179,6 +179,7 @@ class _Recorded:
         """Return what ``UsageCounter.reserve`` would have said. Raises CannotTell."""
         if at_limit is AtLimit.OBSERVE:
             return Reservation(Admission.ADMITTED)
+        full: list[Limit] = []
         for limit in limits:
             if not limit.acts:
                 continue
@@ -190,8 +191,10 @@ class _Recorded:
             if users < limit.allowed:
                 continue
             over = limit.state(users) is State.OVER
-            if newcomer or (at_limit is AtLimit.REFUSE_ALL and over):
+            if newcomer:
+                full.append(limit)
+            elif at_limit is AtLimit.REFUSE_ALL and over:
                 return Reservation(Admission.REFUSED, limit)
-            if newcomer is None:
+            elif newcomer is None:
                 raise CannotTell("whether its user was counted already was not recorded")
-        return Reservation(Admission.ADMITTED)
+        return Reservation(Admission.REFUSED, full[0]) if full else Reservation(Admission.ADMITTED)

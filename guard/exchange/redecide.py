@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple, cast
 
 from guard.exchange.exchange import Exchange
+from guard.exchange.given import with_places
 from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.screen_output import OutputScreen
@@ -71,12 +72,13 @@ def redecide(finished: Exchange, snapshot: Snapshot, counts: Mapping[str, Count]
     return Redecided(again, partial=stopped is not None and again.refused is None)
 
 
-def _screen(exchange: Exchange, answer: Sequence[tuple[tuple[int, str], str]]) -> None:
+def _screen(exchange: Exchange, answer: Sequence[tuple[tuple[int, str], str | None]]) -> None:
     screen = OutputScreen(exchange)
     for channel, text in answer:
-        screen.feed(channel, text)
-    for channel in dict.fromkeys(channel for channel, _ in answer):
-        screen.finish(channel)
+        if text is None:
+            screen.finish(channel)
+        else:
+            screen.feed(channel, text)
     screen.close()
 
 
@@ -88,28 +90,25 @@ class _Foreseen:
 
     def __init__(self, finished: Exchange, counts: Mapping[str, Count]) -> None:
         self.missing = False
-        self._finished, self._counts = finished, counts
+        self._finished = finished
+        self._users = with_places(finished, {license: count.users for license, count in counts.items()})
         self._counter = finished.services.counter
 
     def reserve(self, limits: Sequence[Limit], key: int | None, at_limit: AtLimit, now: float) -> Reservation:
         """Return what ``UsageCounter.reserve`` would say of the request."""
         if at_limit is AtLimit.OBSERVE:
             return Reservation(Admission.ADMITTED)
-        counts, model = self._counts, self._finished.named
+        model, full = self._finished.named, list[Limit]()
         for limit in limits:
             if not limit.acts:
                 continue
-            count = counts.get(limit.license)
-            if count is None and (model is None or limit.license not in model.counted):
+            users = self._users.get(limit.license)
+            if users is None and (model is None or limit.license not in model.counted):
                 self.missing = True
                 continue
-            users = count.users if count is not None else 0
-            newcomer = self._finished.newcomer
-            users -= newcomer
-            if newcomer or key is None or not self._counter.seen(limit.license, key, now):
-                refused = users >= limit.allowed
-            else:
-                refused = at_limit is AtLimit.REFUSE_ALL and limit.state(users) is State.OVER
-            if refused:
+            users = (users or 0) - self._finished.newcomer
+            if self._finished.newcomer or key is None or not self._counter.seen(limit.license, key, now):
+                full += [limit] if users >= limit.allowed else []
+            elif at_limit is AtLimit.REFUSE_ALL and limit.state(users) is State.OVER:
                 return Reservation(Admission.REFUSED, limit)
-        return Reservation(Admission.ADMITTED)
+        return Reservation(Admission.REFUSED, full[0]) if full else Reservation(Admission.ADMITTED)

@@ -144,6 +144,12 @@ class KeptOutputScreen(OutputScreen):
                 exchange.answer.append((channel, text))
         super().feed(channel, text)
 
+    def finish(self, channel: Channel) -> None:
+        """``channel`` gets no more text."""
+        if self._exchange.answer is not None:
+            self._exchange.answer.append((channel, None))
+        super().finish(channel)
+
 
 class _Unscreened(ChannelScreen):
     """Clears everything: flag rules fail open, and the exchange says not_evaluated."""

@@ -13,6 +13,21 @@ from guard.policy.document import PolicyError, Problem
 from guard.policy.load import Loaded, RuleCache, digest_of, load, load_config, watched_paths
 
 
+def load_candidate(
+    path: Path,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    today: date | None = None,
+    rules: RuleCache | None = None,
+) -> Loaded:
+    """Return the candidate in ``path``, as ``load`` does. Raises PolicyError, also for one that names a candidate."""
+    loaded = load(path, overrides, today=today, rules=rules)
+    if loaded.config.candidate is not None:
+        found, allowed = "a candidate that has a candidate itself", "nothing here: it belongs into the active policy"
+        raise PolicyError([loaded.document.problem(("candidate",), found, allowed)])
+    return loaded
+
+
 class CandidatePolicy:
     """The candidate that ``path`` names at the moment; ``follow`` brings it up to date. Belongs to one thread.
 
@@ -43,19 +58,19 @@ class CandidatePolicy:
         path = Path(name) if name is not None else None
         if path == self.path and (path is None or not self._changed()):
             return False
-        self.path, self.loaded, self.problems, self.at = path, None, (), self._clock()
-        self._tried = self._today()
-        if path is None:
-            return True
-        self._watched = (path,)
+        loaded: Loaded | None = None
+        problems: tuple[Problem, ...] = ()
+        self._tried, self._watched = self._today(), () if path is None else (path,)
         self._seen = digest_of(self._watched)
-        try:
-            self.loaded = load(path, self._overrides, today=self._tried, rules=self._rules)
-        except PolicyError as error:
-            self.problems = error.problems
-            self._watch_named(path)
-        else:
-            self._watched, self._seen = self.loaded.watched, self.loaded.digest
+        if path is not None:
+            try:  # which takes a second where rules are compiled: until then the one before is compared with
+                loaded = load_candidate(path, self._overrides, today=self._tried, rules=self._rules)
+            except PolicyError as error:
+                problems = error.problems
+                self._watch_named(path)
+            else:
+                self._watched, self._seen = loaded.watched, loaded.digest
+        self.path, self.loaded, self.problems, self.at = path, loaded, problems, self._clock()
         return True
 
     def _changed(self) -> bool:

@@ -128,10 +128,11 @@ def _model_loosens(at: At, old: Fact | None, new: Fact | None, before: Posture, 
         return False
     if at[2] == "license":
         return True
-    if at[2] == "fields":  # what follows from other licenses is told by their names
-        license_: At = (*at[:2], "license")
-        same = _value(before, license_) == _value(after, license_)
-        return same and _strictness(str(new)) < _strictness(str(old))
+    license_: At = (*at[:2], "license")
+    if _value(before, license_) != _value(after, license_):
+        return False  # what follows from other licenses is told, and confirmed, by their names
+    if at[2] == "fields":
+        return _strictness(str(new)) < _strictness(str(old))
     return old == "block"
 
 

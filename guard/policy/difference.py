@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from guard.evidence.entry import SUFFIX, Entry, parse
-from guard.exchange.outcome import Outcome, recorded_outcome
+from guard.exchange.outcome import Outcome, recorded_outcome, stricter
 from guard.exchange.recorded import Untold, redecide_recorded
 from guard.exchange.snapshot import Snapshot
 from guard.policy.deltas import changes, dangerous
@@ -70,12 +70,15 @@ def replay(entries: Iterable[Entry], active: Snapshot, candidate: Snapshot, sinc
     ``active`` is the policy in force: decisions that an earlier one made are compared through it. ``since`` is in epoch
     seconds.
     """
-    found = Replay()
+    found, sparse = Replay(), False
     for entry in entries:
+        if entry.kind == "open":  # of another journal, or another run
+            sparse = False
+        elif entry.kind in {"start", "reload"}:
+            sparse = entry.facts.get("decisions", "notable") == "notable"
         if entry.time < since:
             continue
-        if entry.kind in {"start", "reload"} and entry.facts.get("decisions", "notable") == "notable":
-            found.incomplete = True
+        found.incomplete |= sparse
         if entry.kind != "decision" or "policy" not in entry.facts:
             continue
         found.decisions += 1
@@ -108,6 +111,5 @@ def journals(directory: Path) -> Iterator[Entry]:
 
 
 def _turn(before: Outcome, after: Outcome) -> Turn:
-    order = ("allow", "flag", "not_evaluated", "deny")
-    stricter = before if order.index(after.verdict) < order.index(before.verdict) else after
-    return Turn(before.verdict, after.verdict, stricter.reason, stricter.license, stricter.clause)
+    why = stricter(before, after)
+    return Turn(before.verdict, after.verdict, why.reason, why.license, why.clause)

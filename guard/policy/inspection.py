@@ -7,12 +7,12 @@ from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
-from guard.policy.cases import read_cases
 from guard.policy.checks.warnings import unconfirmed
 from guard.policy.document import Caution, PolicyError, Problem, in_order, read_text, scan
 from guard.policy.load import RuleCache, digest_of, load, read_config
 from guard.policy.locations import shipped_licenses, shipped_policies, shipped_rules, yaml_files
 from guard.policy.packs import read_packs
+from guard.policy.rehearsal.cases import read_cases
 from guard.policy.rules import read_rules
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from guard.exchange.refusal import Code
 from guard.exchange.snapshot import ModelPolicy, Snapshot
-from guard.policy.cases import Bench, RunRules, case_files, read_cases
 from guard.policy.document import Location, PolicyError, Problem
-from guard.policy.hypothetical import PROMPT, Request
 from guard.policy.load import Loaded
-from guard.policy.rehearsal import rehearse
+from guard.policy.rehearsal.cases import Bench, RunRules, case_files, read_cases
+from guard.policy.rehearsal.hypothetical import PROMPT, Request
+from guard.policy.rehearsal.rehearse import rehearse
 from guard.screening.findings import Finding
 from guard.screening.normalize import fold
 from guard.screening.rules import Rule, Where

@@ -159,6 +159,7 @@ class _Admin:
             usage=runtime.usage(),
             obligations=runtime.obligations(),
             decisions=runtime.decisions(25),
+            candidate=runtime.candidate_facts(),
             ready=ready,
             parts=parts,
         )

@@ -8,11 +8,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from threading import Condition, Lock, Thread
 from typing import Any, NamedTuple
 
 from guard.exchange.exchange import Exchange
-from guard.exchange.outcome import Outcome, outcome
+from guard.exchange.outcome import outcome, stricter
 from guard.exchange.redecide import UNAVAILABLE, redecide
 from guard.observability.metrics import CandidateReading, Metrics
 from guard.policy.candidate import CandidatePolicy
@@ -28,7 +29,6 @@ MOST_TEXT = 16_000_000
 RECENT = 200
 """Differences that are kept in memory for the admin port."""
 STOP_SECONDS = 5.0
-SEVERITY = ("allow", "flag", "not_evaluated", "deny")
 
 Append = Callable[[str, Mapping[str, Any]], None]
 
@@ -93,7 +93,7 @@ class Comparison:
         elif exchange.answered and exchange.answer is None:
             self._metrics.candidate_not_evaluated("too_long")
         elif not self._take(exchange):
-            self._metrics.candidate_not_evaluated("overload")
+            self._metrics.candidate_not_evaluated("stopped" if self._closing else "overload")
 
     def stop(self) -> None:
         """Finish the exchange at hand and count those that wait as not evaluated; idempotent."""
@@ -137,7 +137,10 @@ class Comparison:
 
     def _take(self, exchange: Exchange) -> bool:
         weight = sum(len(segment.text) for segment in exchange.inquiry.segments)
-        weight += sum(len(text) for _, text in exchange.answer or ())
+        weight += sum(len(text) for _, text in exchange.answer or () if text is not None)
+        weight += sum(map(len, exchange.inquiry.token_prompts))
+        # The body itself is not looked at again, and may be as large as a body can be.
+        exchange = replace(exchange, inquiry=replace(exchange.inquiry, document={}))
         with self._ready:
             if self._closing or len(self._waiting) >= MOST_WAITING or self._text + weight > MOST_TEXT:
                 return False
@@ -175,12 +178,13 @@ class Comparison:
             return
         again, partial = redecide(exchange, loaded.snapshot, counts)
         active, candidate = outcome(exchange), outcome(again)
-        self._compared += 1
+        current = loaded is self._policy.loaded  # or replaced while this was compared: the numbers are of the new one
+        self._compared += current
         if active == candidate:
             self._metrics.candidate_decision(active.verdict, candidate.verdict, "same")
             return
-        self._differing += 1
-        self._metrics.candidate_decision(active.verdict, candidate.verdict, _why(active, candidate))
+        self._differing += current
+        self._metrics.candidate_decision(active.verdict, candidate.verdict, stricter(active, candidate).reason)
         model = exchange.named
         facts = {
             "reference": exchange.head.reference,
@@ -192,13 +196,8 @@ class Comparison:
             "candidate": candidate.facts(),
             "partial": partial,
         }
-        self._recent.append({"time": exchange.services.now(), **facts})
+        if current:
+            self._recent.append({"time": exchange.services.now(), **facts})
         held_back = self._listed.admit()
         if held_back is not None:
             self._append("candidate", {**facts, "not_listed_before": held_back})
-
-
-def _why(active: Outcome, candidate: Outcome) -> str:
-    """The reason of the stricter outcome."""
-    looser = SEVERITY.index(candidate.verdict) < SEVERITY.index(active.verdict)
-    return active.reason if looser else candidate.reason

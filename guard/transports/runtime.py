@@ -190,7 +190,9 @@ class Runtime:
 
     async def _follow_candidate(self) -> None:
         """Bring the candidate up to date with its files, and have finished exchanges offered to it if there is one."""
-        await asyncio.to_thread(self.candidate.follow, self.active.loaded.config.candidate)
+        name = self.active.loaded.config.candidate
+        if name is not None or self.candidate.wanted:
+            await asyncio.to_thread(self.candidate.follow, name)
         beside = self.candidate if self.candidate.wanted else None
         if self.services.candidate is not beside:
             self.services = replace(self.services, candidate=beside)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from guard.cli.main import run
-from guard.policy import cases
+from guard.policy.rehearsal import cases
 from guard.policy import load as loading
 
 GOOD = "license: mistral-apache\ncases:\n  - {name: hello, expect: {verdict: allow}}\n"

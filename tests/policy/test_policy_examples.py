@@ -57,7 +57,7 @@ def outcome(call):
 
 
 def test_there_is_an_example_of_each_kind():
-    assert {path.stem for path in EXAMPLES} == {"minimal", "multi-tenant", "shadow"}
+    assert {path.stem for path in EXAMPLES} == {"minimal", "multi-tenant", "shadow", "tenants"}
 
 
 def fields(model, prefix=""):

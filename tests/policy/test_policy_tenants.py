@@ -11,9 +11,9 @@ from guard.exchange.credential import digest_key
 from guard.exchange.snapshot import FieldAction, FieldRule, Mode, Ruling
 from guard.licensing.capability import CAPABILITIES
 from guard.policy.document import PolicyError
-from guard.policy.hypothetical import Caller, Request
 from guard.policy.load import RuleCache, load
-from guard.policy.rehearsal import rehearse
+from guard.policy.rehearsal.hypothetical import Caller, Request
+from guard.policy.rehearsal.rehearse import rehearse
 from guard.policy.settings.tenants import TenantConfig
 from guard.policy.tenancy import tenant_facts
 from guard.policy.tenants import tightens

@@ -7,8 +7,8 @@ import pytest
 from asgi_world import ANSWER, CONFIG, Inner, guarded
 
 from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT
-from guard.policy.hypothetical import Caller, Request, body_of
-from guard.policy.rehearsal import rehearse
+from guard.policy.rehearsal.hypothetical import Caller, Request, body_of
+from guard.policy.rehearsal.rehearse import rehearse
 
 WORLD = (
     CONFIG

@@ -48,6 +48,7 @@ def diff(
 
 def both(config: Path | None, candidate: Path) -> "tuple[Loaded, Loaded]":
     """Return the active policy and the candidate. Exits with 1 and every problem of both, 64 without an active one."""
+    from guard.policy.candidate import load_candidate
     from guard.policy.document import PolicyError, Problem
     from guard.policy.load import Loaded, RuleCache, load
     from guard.policy.locations import configuration
@@ -58,13 +59,13 @@ def both(config: Path | None, candidate: Path) -> "tuple[Loaded, Loaded]":
     rules = RuleCache()
     found: list[Loaded] = []
     problems: list[Problem] = []
-    for source in (path, candidate):
+    for source, read in ((path, load), (candidate, load_candidate)):
         try:
-            found.append(load(source, rules=rules))
+            found.append(read(source, rules=rules))
         except PolicyError as error:
             problems += error.problems
     if problems:
-        typer.echo("\n".join(str(problem) for problem in problems), err=True)
+        typer.echo("\n".join(dict.fromkeys(map(str, problems))), err=True)
         raise typer.Exit(1)
     return found[0], found[1]
 

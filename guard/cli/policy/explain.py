@@ -13,9 +13,9 @@ import typer
 from guard.cli.policy.explanation import as_facts, as_lines, recorded_facts, recorded_lines
 
 if TYPE_CHECKING:
-    from guard.policy.explanation import Explanation
-    from guard.policy.hypothetical import Request
     from guard.policy.load import Loaded
+    from guard.policy.rehearsal.explanation import Explanation
+    from guard.policy.rehearsal.hypothetical import Request
 
 
 def explain(
@@ -46,7 +46,7 @@ def explain(
     if reference is not None:
         _recorded(config, reference, as_json)
         return
-    from guard.policy.hypothetical import PROMPT, Caller, Request
+    from guard.policy.rehearsal.hypothetical import PROMPT, Caller, Request
 
     if text is not None and body is not None:
         raise typer.BadParameter("allowed: --text or --body", param_hint="--body")
@@ -76,11 +76,11 @@ def _explained(
 ) -> "Explanation":
     from datetime import UTC, datetime
 
-    from guard.policy.cases import SERVED, RunRules
-    from guard.policy.explanation import explain as explained
-    from guard.policy.hypothetical import settings_for
     from guard.policy.load import load
-    from guard.policy.rehearsal import rehearse
+    from guard.policy.rehearsal.cases import SERVED, RunRules
+    from guard.policy.rehearsal.explanation import explain as explained
+    from guard.policy.rehearsal.hypothetical import settings_for
+    from guard.policy.rehearsal.rehearse import rehearse
 
     source = None
     if licenses:
@@ -105,7 +105,7 @@ def _recorded(config: Path | None, reference: str, as_json: bool) -> None:
     from guard.policy.load import load_config
     from guard.policy.locations import shipped_licenses
     from guard.policy.packs import load_packs
-    from guard.policy.recorded import find
+    from guard.policy.rehearsal.recorded import find
     from guard.provenance.layout import Layout
 
     settings = load_config(_configuration(config))
@@ -160,7 +160,7 @@ def _body(name: str) -> "Mapping[str, object] | bytes":
 def _moment(at: str | None) -> float:
     import time
 
-    from guard.policy.case import moment
+    from guard.policy.rehearsal.case import moment
 
     try:
         return time.time() if at is None else moment(at).timestamp()

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from guard.exchange.refusal import Refusal
     from guard.licensing.citation import Citation
     from guard.licensing.license import License
-    from guard.policy.explanation import Explanation
-    from guard.policy.recorded import Recorded
+    from guard.policy.rehearsal.explanation import Explanation
+    from guard.policy.rehearsal.recorded import Recorded
 
 WIDTH = 110
 NO_TEXT = "No text is kept: of the request there are rules, spans and keyed digests, here and in the audit chain."
@@ -17,7 +17,7 @@ NO_TEXT = "No text is kept: of the request there are rules, spans and keyed dige
 
 def as_lines(found: "Explanation") -> Iterator[str]:
     """Yield a hypothetical request's explanation, line by line."""
-    from guard.policy.explanation import model_of, told
+    from guard.policy.rehearsal.explanation import model_of, told
 
     rehearsal = found.rehearsal
     request = rehearsal.request
@@ -89,7 +89,7 @@ def as_facts(found: "Explanation") -> dict[str, Any]:
 
 def recorded_lines(recorded: "Recorded", packs: "Mapping[str, License]") -> Iterator[str]:
     """Yield a real request's explanation, line by line."""
-    from guard.policy.recorded import tell
+    from guard.policy.rehearsal.recorded import tell
 
     entry = recorded.decision or recorded.receipts[0]
     facts = entry.facts
@@ -109,7 +109,7 @@ def recorded_lines(recorded: "Recorded", packs: "Mapping[str, License]") -> Iter
 
 def recorded_facts(recorded: "Recorded", packs: "Mapping[str, License]") -> dict[str, Any]:
     """Return a real request's explanation as JSON values."""
-    from guard.policy.recorded import tell
+    from guard.policy.rehearsal.recorded import tell
 
     return {
         "decision": recorded.decision.facts if recorded.decision is not None else None,

@@ -1,15 +1,16 @@
 """``guard policy promote``: a candidate takes the active policy's place."""
 
 import os
-import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from guard.policy.config import Config
     from guard.policy.load import Loaded
 
 EX_USAGE, EX_CANTCREAT = 64, 73
@@ -42,6 +43,10 @@ def promote(
     for line in change_lines(changes):
         typer.echo(line)
     missing = [change.line for change in changes if change.looser and change.line not in proposed.config.confirm]
+    flaws = _flaws(proposed)
+    if flaws:
+        typer.echo("\n".join(flaws), err=True)
+        raise typer.Exit(1)
     if missing:
         typer.echo(
             f"{source}: confirm: these lines are missing there; a running gateway would refuse the policy:", err=True
@@ -63,20 +68,6 @@ def promote(
     typer.echo(f"{path}: promoted; the policy before is {path.name}.before")
 
 
-def _same(moved: Path, proposed: "Loaded") -> bool:
-    """Return True if the policy is the same where it was ``moved`` to."""
-    from guard.policy.document import PolicyError
-    from guard.policy.load import load
-    from guard.policy.posture import posture
-
-    try:
-        there = load(moved)
-    except PolicyError:
-        return False
-    same_rules = there.snapshot.rules.digest == proposed.snapshot.rules.digest
-    return same_rules and posture(there.config, there.snapshot) == posture(proposed.config, proposed.snapshot)
-
-
 def _named(path: Path) -> Path:
     """The candidate that the active configuration names. Exits with 1 if it cannot be used."""
     from guard.policy.document import PolicyError
@@ -92,29 +83,51 @@ def _named(path: Path) -> Path:
     return Path(named)
 
 
+def _flaws(proposed: "Loaded") -> list[str]:
+    """Return what the self-test of a running gateway would refuse the policy for."""
+    from guard.policy.selftest import SelfTest
+
+    return [str(problem) for problem in SelfTest(os.environ).problems(proposed, time.time())]
+
+
 def _write(source: Path, path: Path, proposed: "Loaded") -> None:
     """Put the content of ``source`` at ``path``, whole or not at all, with the mode and owner of what was there.
 
-    Raises OSError, and for a path that leads through a symbolic link (a mounted ConfigMap is changed where it is kept)
-    and a candidate whose relative paths mean something else there.
+    Raises OSError, also for a path that is a symbolic link or in a directory that is one (a mounted ConfigMap is
+    changed where it is kept), for files that are not those of ``proposed`` any more, and for a candidate whose relative
+    paths mean something else beside ``path``.
     """
-    if path.is_symlink() or path.absolute() != path.resolve():
-        raise OSError(
-            0, "it is reached through a symbolic link, as in a mounted ConfigMap: change the ConfigMap instead"
-        )
-    before, content = path.stat(), source.read_bytes()
-    shutil.copy2(path, path.with_name(f"{path.name}.before"))
+    from guard.policy.load import digest_of
+
+    if path.is_symlink() or path.parent.is_symlink():
+        raise OSError(0, "it is a symbolic link, as in a mounted ConfigMap: change the ConfigMap instead")
+    content, before = source.read_bytes(), path.read_bytes()
+    if digest_of(proposed.watched) != proposed.digest:
+        raise OSError(0, f"{source} changed meanwhile; look at it again")
+    if _meaning(source, source.parent) != _meaning(source, path.parent):
+        raise OSError(0, f"relative paths in {source} mean something else there")
+    _put(before, path.stat(), path.with_name(f"{path.name}.before"))
+    _put(content, path.stat(), path)
+
+
+def _meaning(source: Path, directory: Path) -> "Config":
+    """Return the configuration in ``source`` as it would read if it were in ``directory``."""
+    from guard.policy.load import read_config
+
+    return read_config(source, {}, lambda name: str((directory / name).resolve())).value
+
+
+def _put(content: bytes, like: os.stat_result, path: Path) -> None:
+    """Make ``path`` a file with ``content`` and the mode and owner of ``like``, at once and durably."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), before.st_mode & 0o7777)
-            if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(file.fileno(), like.st_uid, like.st_gid)
+            os.fchmod(file.fileno(), like.st_mode & 0o7777)
             os.fsync(file.fileno())
-        if not _same(Path(name), proposed):
-            raise OSError(0, f"the relative paths in {source} mean something else beside it")
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -12,8 +12,8 @@ import typer
 from guard.cli.policy.table import print_table
 
 if TYPE_CHECKING:
-    from guard.policy.cases import Cases, Result
     from guard.policy.document import Problem
+    from guard.policy.rehearsal.cases import Cases, Result
 
 PATIENCE = 1.0
 """Seconds without a word before progress is shown."""
@@ -58,9 +58,9 @@ def _run(given: list[Path]) -> "Iterator[tuple[Path, list[Result]]]":
     """Yield the results of each file in order. Every file is read before the first case runs."""
     import os
 
-    from guard.policy.cases import Bench, case_files, read_cases
     from guard.policy.document import PolicyError
     from guard.policy.packs import shipped_packs
+    from guard.policy.rehearsal.cases import Bench, case_files, read_cases
 
     paths = given or _default()
     sound: list[Cases] = []
@@ -83,9 +83,9 @@ def _run(given: list[Path]) -> "Iterator[tuple[Path, list[Result]]]":
 
 
 def _default() -> list[Path]:
-    from guard.policy.cases import shipped_cases
     from guard.policy.load import load_config
     from guard.policy.locations import configuration
+    from guard.policy.rehearsal.cases import shipped_cases
 
     path = configuration(None)
     return [shipped_cases(), *(Path(name) for name in (load_config(path).tests if path is not None else ()))]

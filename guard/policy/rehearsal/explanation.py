@@ -14,10 +14,10 @@ from guard.licensing.citation import Citation, cite, cite_duty
 from guard.licensing.license import License
 from guard.licensing.purpose import Purpose
 from guard.licensing.verdict import OutputVerdict, output_use_verdict
-from guard.policy.changes import Change, Load, changes
 from guard.policy.config import Config
-from guard.policy.livecount import LiveCount, live_counts
-from guard.policy.rehearsal import REMOVED, Outcome, Rehearsal
+from guard.policy.rehearsal.changes import Change, Load, changes
+from guard.policy.rehearsal.live_count import LiveCount, live_counts
+from guard.policy.rehearsal.rehearse import REMOVED, Outcome, Rehearsal
 from guard.screening.categories import CATEGORIES
 from guard.screening.findings import Finding
 from guard.screening.segments import Direction

@@ -3,10 +3,10 @@
 import pytest
 
 from guard.licensing.license import Window
-from guard.policy.hypothetical import Caller, settings_for
-from guard.policy.livecount import live_counts
 from guard.policy.load import load
 from guard.policy.packs import shipped_packs
+from guard.policy.rehearsal.hypothetical import Caller, settings_for
+from guard.policy.rehearsal.live_count import live_counts
 from guard.usage.thresholds import AtLimit
 
 PACKS = shipped_packs()

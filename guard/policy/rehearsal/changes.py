@@ -15,8 +15,8 @@ from guard.licensing.decisions import stand_in
 from guard.licensing.purpose import EVALUATE, SERVE, Purpose
 from guard.policy.config import Config
 from guard.policy.document import PolicyError
-from guard.policy.hypothetical import STRANGER, Request, body_of
-from guard.policy.rehearsal import Rehearsal, rehearse
+from guard.policy.rehearsal.hypothetical import STRANGER, Request, body_of
+from guard.policy.rehearsal.rehearse import Rehearsal, rehearse
 from guard.usage.thresholds import AtLimit
 from guard.wire import surfaces
 

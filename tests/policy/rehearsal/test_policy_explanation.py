@@ -4,10 +4,10 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from guard.policy.explanation import explain
-from guard.policy.hypothetical import Caller, Request, settings_for
 from guard.policy.load import load
-from guard.policy.rehearsal import rehearse
+from guard.policy.rehearsal.explanation import explain
+from guard.policy.rehearsal.hypothetical import Caller, Request, settings_for
+from guard.policy.rehearsal.rehearse import rehearse
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
 SAY = {"messages": [{"role": "user", "content": "Hello"}]}

@@ -7,11 +7,11 @@ import pytest
 
 from guard.evidence.chain import Journal
 from guard.exchange.record import Ending, facts, verdict
-from guard.policy.hypothetical import Caller, Request, settings_for
 from guard.policy.load import load
 from guard.policy.packs import shipped_packs
-from guard.policy.recorded import find, tell
-from guard.policy.rehearsal import rehearse
+from guard.policy.rehearsal.hypothetical import Caller, Request, settings_for
+from guard.policy.rehearsal.recorded import find, tell
+from guard.policy.rehearsal.rehearse import rehearse
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from guard.policy.cases import Bench, RunRules, case_files, read_cases
 from guard.policy.document import PolicyError
 from guard.policy.load import load_config, watched_paths
 from guard.policy.packs import shipped_packs
+from guard.policy.rehearsal.cases import Bench, RunRules, case_files, read_cases
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()
 QWEN = "license: qwen-2024\ncases:\n"

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from guard.policy.cases import Bench, case_files, read_cases, shipped_cases
 from guard.policy.packs import shipped_packs
+from guard.policy.rehearsal.cases import Bench, case_files, read_cases, shipped_cases
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from guard.policy.hypothetical import Caller, Request, settings_for
 from guard.policy.load import load
-from guard.policy.rehearsal import NOTED, PASSED, REFUSED, REMOVED, rehearse
+from guard.policy.rehearsal.hypothetical import Caller, Request, settings_for
+from guard.policy.rehearsal.rehearse import NOTED, PASSED, REFUSED, REMOVED, rehearse
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
 SAY = {"messages": [{"role": "user", "content": "Hello"}]}

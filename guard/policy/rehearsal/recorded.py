@@ -13,7 +13,7 @@ import msgspec
 from guard.evidence.entry import SUFFIX, Entry, parse
 from guard.licensing.citation import Citation, cite_duty
 from guard.licensing.license import License
-from guard.policy.explanation import citations
+from guard.policy.rehearsal.explanation import citations
 from guard.screening.categories import CATEGORIES
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validat
 
 from guard.exchange.record import Verdict
 from guard.exchange.refusal import Code
-from guard.policy.hypothetical import PROMPT
+from guard.policy.rehearsal.hypothetical import PROMPT
 from guard.policy.values import CategoryCode, Country, LicenseIds, Purpose
 from guard.usage.thresholds import State
 

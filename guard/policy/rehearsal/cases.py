@@ -13,12 +13,12 @@ from typing import Any
 
 from guard.exchange.snapshot import Snapshot
 from guard.licensing.license import License
-from guard.policy.case import Case, CaseFile
 from guard.policy.document import Caution, Document, Location, PolicyError, Problem, nearest, read, show
-from guard.policy.hypothetical import Caller, Request, settings_for
 from guard.policy.load import RuleCache, load
 from guard.policy.locations import shipped_policies, yaml_files
-from guard.policy.rehearsal import Rehearsal, rehearse
+from guard.policy.rehearsal.case import Case, CaseFile
+from guard.policy.rehearsal.hypothetical import Caller, Request, settings_for
+from guard.policy.rehearsal.rehearse import Rehearsal, rehearse
 from guard.policy.rules import load_rules
 from guard.policy.snapshot import user_thresholds
 from guard.policy.validation import validate

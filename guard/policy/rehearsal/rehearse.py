@@ -17,8 +17,8 @@ from guard.exchange.refusal import Refusal
 from guard.exchange.screen_output import OutputScreen
 from guard.exchange.services import Services
 from guard.exchange.snapshot import Ruling, Snapshot
-from guard.policy.census import counter
-from guard.policy.hypothetical import Request, body_of, head_of, known_to
+from guard.policy.rehearsal.census import counter
+from guard.policy.rehearsal.hypothetical import Request, body_of, head_of, known_to
 from guard.screening.findings import Finding
 from guard.screening.segments import Direction
 from guard.usage.pseudonym import Pseudonymizer
