@@ -33,7 +33,11 @@ def admit(exchange: Exchange) -> Refusal | None:
     inquiry, surface = exchange.inquiry, exchange.snapshot.surface
     model = exchange.snapshot.serving(inquiry.model)
     if model is None:
-        return exchange.refuse(_unserved(inquiry.model))
+        refusal = exchange.refuse(_unserved(inquiry.model))
+        if refusal is not None:
+            return refusal
+        # Only recorded, so it goes on: as a model of an undetermined license, screened and counted like any other.
+        model = exchange.snapshot.unlisted
     exchange.model = model
     tenant = exchange.tenant
     if tenant is not None and tenant.models is not None and model.name not in tenant.models:

@@ -6,6 +6,7 @@ from guard.exchange.refusal import Code, Refusal
 from guard.usage.counter import Admission
 from guard.usage.ledger import LedgerUnavailable
 from guard.usage.spool import SpoolError
+from guard.usage.thresholds import Limit
 
 
 def reserve(exchange: Exchange) -> Refusal | None:
@@ -13,10 +14,18 @@ def reserve(exchange: Exchange) -> Refusal | None:
     model, services = exchange.model, exchange.services
     if model is None or not model.limits:
         return None
-    # A shared credential is nobody's under a license that counts people: a newcomer that never becomes known.
-    key = None if model.people_only and exchange.identity.assurance is Assurance.CREDENTIAL else exchange.identity.key
+    limits = model.limits
+    of_people: tuple[Limit, ...] = ()
+    if model.people_only and exchange.identity.assurance is Assurance.CREDENTIAL:
+        of_people = tuple(limit for limit in limits if limit.license in model.people_only)
+        limits = tuple(limit for limit in limits if limit.license not in model.people_only)
+    at_limit, now = exchange.snapshot.at_limit, services.now()
     try:
-        reservation = services.counter.reserve(model.limits, key, exchange.snapshot.at_limit, services.now())
+        # A shared credential is nobody under a license that counts people: a newcomer that never becomes known. It
+        # holds no place there, so there is nothing to give back.
+        reservation = services.counter.reserve(of_people, None, at_limit, now) if of_people else None
+        if reservation is None or reservation.admission is not Admission.REFUSED:
+            reservation = services.counter.reserve(limits, exchange.identity.key, at_limit, now)
     except LedgerUnavailable as error:
         services.on_failure("usage.reserve", error)
         exchange.not_evaluated.append("ledger")

@@ -43,14 +43,14 @@ def given(exchange: Exchange) -> dict[str, Any]:
 
 
 def _stated(exchange: Exchange) -> str | None:
-    """The purpose that the request's header states; None without one, and for one that is no purpose."""
+    """The purpose that the request's header states; None without one, "" for one that is no purpose."""
     value = exchange.head.header(b"x-guard-purpose")
     if value is None:
         return None
     try:
         return str(Purpose.parse(value))
     except ValueError:
-        return None
+        return ""
 
 
 def _number(value: Any) -> int:
@@ -72,13 +72,14 @@ def _span(direction: Direction, finding: Finding) -> dict[str, Any]:
 
 
 def _users(exchange: Exchange) -> dict[str, int]:
-    """The users of this period under the model's licenses that have a limit, this request's own among them."""
+    """The users of this period under the model's licenses that have a limit, without one whom this answer counted."""
     model, services = exchange.model, exchange.services
     if model is None or not model.limits:
         return {}
     counts = services.counter.counts(services.now())
     named = dict.fromkeys(limit.license for limit in model.limits)
-    return with_places(exchange, {license: counts[license].users if license in counts else 0 for license in named})
+    before = {license: counts[license].users - exchange.newcomer if license in counts else 0 for license in named}
+    return with_places(exchange, before)
 
 
 def with_places(exchange: Exchange, users: Mapping[str, int]) -> dict[str, int]:

@@ -38,22 +38,32 @@ def identify(exchange: Exchange) -> Refusal | None:
     for name in SINGLE:
         if exchange.head.header_count(name) > 1:
             return exchange.refuse(_twice(name.decode()))
-    credential = _credential(exchange)
+    credential, other = _credentials(exchange)
     verifiable = policy.verify_jwt is not None and "jwt" in policy.sources
     token = credential if verifiable and credential and _looks_like_jwt(credential) else None
     digest = digest_key(credential) if credential and token is None else None
     exchange.entitlement = policy.keys.get(digest) if digest else None
+    if other is not None:
+        # Two credentials: a registered key is known by either header, so that none hides it, and two are two senders.
+        registered = policy.keys.get(digest_key(other))
+        if exchange.entitlement is not None and registered not in {None, exchange.entitlement}:
+            return exchange.refuse(Refusal(400, Code.MALFORMED, "Two registered API keys were sent; allowed: one."))
+        exchange.entitlement = exchange.entitlement or registered
     if exchange.snapshot.tenants is not None:
         refusal = _place(exchange, exchange.snapshot.tenants, token)
         if refusal is not None:
             return refusal
     if policy.registered_only and exchange.entitlement is None and token is None:
-        return exchange.refuse(Refusal(401, Code.IDENTITY_REQUIRED, "A registered API key is required."))
+        refusal = exchange.refuse(Refusal(401, Code.IDENTITY_REQUIRED, "A registered API key is required."))
+        if refusal is not None:
+            return refusal
     for source in policy.sources:
         found = _SOURCES[source](exchange, token)
         if isinstance(found, Refusal):
-            return exchange.refuse(found)
-        if found:
+            refusal = exchange.refuse(found)
+            if refusal is not None:
+                return refusal  # else it is only recorded: the next source may know the user, who is counted
+        elif found:
             return None
     return _unidentified(exchange, digest)
 
@@ -143,11 +153,13 @@ _SOURCES: Mapping[str, Callable[[Exchange, str | None], Refusal | bool]] = {
 }
 
 
-def _credential(exchange: Exchange) -> str | None:
-    value = exchange.head.header(b"authorization")
-    if value and value[:7].lower() == "bearer ":
-        return value[7:].strip()
-    return exchange.head.header(b"x-api-key")
+def _credentials(exchange: Exchange) -> tuple[str | None, str | None]:
+    """The bearer token, or else the API key header; and the second of the two, if both were sent and differ."""
+    value, key = exchange.head.header(b"authorization"), exchange.head.header(b"x-api-key")
+    bearer = value[7:].strip() if value and value[:7].lower() == "bearer " else None
+    if not bearer:
+        return key, None
+    return bearer, key if key and key != bearer else None
 
 
 def _looks_like_jwt(token: str) -> bool:
@@ -180,9 +192,11 @@ def _tenant_name(exchange: Exchange) -> str | None:
 def _unidentified(exchange: Exchange, digest: str | None) -> Refusal | None:
     policy, entitlement = exchange.snapshot.identity, exchange.entitlement
     if policy.unidentified == "deny":
-        return exchange.refuse(
+        refusal = exchange.refuse(
             Refusal(401, Code.IDENTITY_REQUIRED, "This service counts its users: the request names none.")
         )
+        if refusal is not None:
+            return refusal
     key = None
     if policy.unidentified == "credential" and digest is not None:
         key = exchange.services.pseudonyms.key("credential", digest)

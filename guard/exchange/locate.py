@@ -31,14 +31,14 @@ def locate(exchange: Exchange) -> Refusal | None:
 def country_of(exchange: Exchange) -> str | None:
     """Return the country a trusted hop names, or None.
 
-    Headers that are there twice name none, because either may be a stranger's.
+    The first header that is there decides: one that names no country (XX, T1) is not helped by the next, which the
+    hop may have passed on from a stranger. Headers that are there twice name none for the same reason.
     """
     head = exchange.head
     if not peer_trusted(head.peer, exchange.snapshot.identity.trusted_from):
         return None
     for name in exchange.snapshot.surface.country_headers:
         value = head.header(name)
-        found = country(value) if value is not None and head.header_count(name) == 1 else None
-        if found is not None:
-            return found
+        if value is not None:
+            return country(value) if head.header_count(name) == 1 else None
     return None

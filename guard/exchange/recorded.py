@@ -11,6 +11,7 @@ from guard.exchange.exchange import Exchange
 from guard.exchange.head import Head
 from guard.exchange.identify import identify
 from guard.exchange.inquiry import FieldUse, Inquiry
+from guard.exchange.locate import locate
 from guard.exchange.order import BEFORE_TEXT
 from guard.exchange.outcome import Outcome, outcome
 from guard.exchange.recognize import CannotTell, recognize
@@ -89,6 +90,9 @@ def _before_text(exchange: Exchange, facts: Mapping[str, Any], before: Snapshot 
         return []
     unsettled = []
     for step in BEFORE_TEXT:
+        if step is locate and _unplaced(exchange, facts):
+            unsettled.append("where it came from was not recorded")
+            continue
         try:
             if (recognize(exchange, facts, before) if step is identify else step(exchange)) is not None:
                 return []
@@ -96,13 +100,16 @@ def _before_text(exchange: Exchange, facts: Mapping[str, Any], before: Snapshot 
             if step is identify:
                 raise
             unsettled.append(str(error))
-    model = exchange.model
-    if model is not None and model.excluded and snapshot.surface.country_headers and not facts["given"]["located"]:
-        raise CannotTell("where it came from was not recorded")
     refused = facts["refused"]
     if refused is not None and refused["code"] != Code.AUP:
         unsettled.append(f"it is no longer refused as {refused['code']}, and its text was never screened")
     return unsettled
+
+
+def _unplaced(exchange: Exchange, facts: Mapping[str, Any]) -> bool:
+    """Return True if it matters where the request came from, and nobody looked."""
+    model, surface = exchange.model, exchange.snapshot.surface
+    return bool(model is not None and model.excluded and surface.country_headers and not facts["given"]["located"])
 
 
 def _screening(exchange: Exchange, facts: Mapping[str, Any], active: Snapshot) -> list[str]:
@@ -187,7 +194,6 @@ class _Recorded:
             if users is None:
                 raise CannotTell("the users of a license that has a limit were not recorded")
             newcomer = True if key is None else self._newcomer
-            users -= bool(newcomer and key is not None)
             if users < limit.allowed:
                 continue
             over = limit.state(users) is State.OVER

@@ -39,9 +39,6 @@ SHADOWED = frozenset(
 )
 """Codes that shadow mode records without refusing; the others mean Guard could not understand or forward a request."""
 
-CHECKS = (SHADOWED | {Code.FIELD_DENIED}) - {Code.SCREENING_UNAVAILABLE, Code.LEDGER_UNAVAILABLE}
-"""Codes of the checks that may be shadowed one by one. A check that could not be made is no check (invariant 6)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

@@ -84,6 +84,10 @@ class ModelPolicy:
     """What a license wants stated and nobody stated, where that refuses its requests."""
 
 
+UNLISTED = ModelPolicy("undetermined", (), {}, frozenset(), {}, (), ("undetermined",))
+"""A model of which nothing is known and about which nothing is ruled, but whose users are counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entitlement:
     """What the policy knows of an application or tenant."""
@@ -163,10 +167,14 @@ class Snapshot:
     surface: SurfacePolicy
     rules: RuleSet
     at_limit: AtLimit
+    unlisted: ModelPolicy = UNLISTED
+    """What an unknown model is decided under where its refusal is only recorded: that of an undetermined license."""
     packs: Mapping[str, License] = field(default_factory=dict)
     """Every known license by id."""
     target_of: Callable[[str], Target | None] = lambda _name: None
     """The lineage of a training target by its name; cached, because clients repeat theirs with every request."""
+    statements: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """What the operator states, by (license id, about), with its owner and last day."""
     license_drift: Mapping[str, bool] = field(default_factory=dict)
     """By license id, where license files beside the weights were looked at: True if one is not the license's text."""
     shadowed_codes: frozenset[Code] = frozenset()

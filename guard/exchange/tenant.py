@@ -76,8 +76,9 @@ class Tenants:
         if namespace in self._namespaces:
             places.append(self._namespaces[namespace])
         if claims is not None:
-            for name, by_value in self._claims.items():
-                value = claims.get(name)
+            for claim, by_value in self._claims.items():
+                value = claims.get(claim)
                 held = value if isinstance(value, list) else [value]
-                places += [by_value[one] for one in held if isinstance(one, str) and one in by_value]
+                names = (str(one) for one in held if isinstance(one, (str, int)) and not isinstance(one, bool))
+                places += [by_value[name] for name in names if name in by_value]
         return self.ordered[min(places)] if places else None

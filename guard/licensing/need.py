@@ -6,6 +6,15 @@ from typing import NamedTuple
 from guard.licensing.license import License, Status
 from guard.licensing.obligations import threshold_text
 
+OF_OBLIGATION = {
+    "purpose": "commercial",
+    "hosting": "hosting",
+    "permission": "permission",
+    "threshold": "threshold",
+    "territory": "territory",
+}
+"""What a statement that answers an obligation is about, by the obligation's kind."""
+
 ABOUT = ("commercial", "hosting", "permission", "threshold", "territory")
 """What a statement of the operator's may be about."""
 

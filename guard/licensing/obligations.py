@@ -1,9 +1,9 @@
 """What is owed, and to whom it can be shown: for serving a model, and for training another on its outputs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from guard.licensing.license import License, Status, Threshold, Window
+from guard.licensing.license import OCCASIONS, License, Status, Threshold, Window
 
 ACTS: Mapping[str, frozenset[str]] = {
     "display": frozenset({"display"}),
@@ -11,7 +11,8 @@ ACTS: Mapping[str, frozenset[str]] = {
     "attach": frozenset({"notice_file", "license_copy"}),
     "tell users": frozenset({"disclosure"}),
     "pass on": frozenset({"flow_down", "inherit_terms"}),
-    "report or state": frozenset({"permission", "purpose", "hosting", "territory", "threshold"}),
+    "report or state": frozenset({"permission", "threshold"}),
+    "stay within": frozenset({"purpose", "hosting", "territory"}),
     "keep to": frozenset({"use_limit", "aup_duty"}),
 }
 """What obligations of each kind come down to, in the order a reader wants them."""
@@ -33,6 +34,8 @@ class Obligation(NamedTuple):
     """The exact words to be shown, or to begin a name with, where the license gives them."""
     places: tuple[str, ...] = ()
     """Where the words may stand; any one place will do. Empty: the license names none."""
+    owed_for: tuple[str, ...] = ("serving",)
+    """Some of ``guard.licensing.license.OCCASIONS``."""
 
     @property
     def act(self) -> str:
@@ -40,31 +43,56 @@ class Obligation(NamedTuple):
         return next(act for act, kinds in ACTS.items() if self.kind in kinds)
 
 
-def serving_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
-    """Return everything owed for serving a model under ``licenses``: what Guard cannot do alone included."""
+def all_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
+    """Return everything owed by whoever serves, distributes or learns from a model under ``licenses``.
+
+    What Guard cannot do alone is included. ``owed_for`` says which of the three each is for.
+    """
     found: list[Obligation] = []
     for license_ in licenses:
         found += _conditions(license_)
-        found += _duties(license_, "serving")
+        found += _duties(license_, OCCASIONS)
         found += (_threshold(license_, threshold) for threshold in license_.thresholds)
         found += (
-            Obligation("aup_duty", item.duty, item.paraphrase, license_.id, item.clause, license_.aup_status)
+            Obligation(
+                "aup_duty",
+                item.duty,
+                f"it stands in for: {item.paraphrase}",
+                license_.id,
+                item.clause,
+                license_.aup_status,
+            )
             for item in license_.aup
             if item.duty
         )
     return _unique(found)
 
 
+def serving_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
+    """Return everything owed for serving a model under ``licenses``."""
+    return tuple(owed for owed in all_obligations(licenses) if "serving" in owed.owed_for)
+
+
 def training_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
     """Return everything owed by whoever trains a model on outputs of a model under ``licenses``."""
-    return _unique(duty for license_ in licenses for duty in _duties(license_, "training"))
+    return _unique(duty for license_ in licenses for duty in _duties(license_, {"training"}))
 
 
-def _duties(license_: License, occasion: str) -> list[Obligation]:
+def _duties(license_: License, occasions: Collection[str]) -> list[Obligation]:
     return [
-        Obligation(duty.kind, duty.text, duty.trigger, license_.id, duty.clause, duty.status, duty.wording, duty.places)
+        Obligation(
+            duty.kind,
+            duty.text,
+            duty.trigger,
+            license_.id,
+            duty.clause,
+            duty.status,
+            duty.wording,
+            duty.places,
+            duty.owed_for,
+        )
         for duty in license_.duties
-        if occasion in duty.owed_for
+        if set(occasions) & set(duty.owed_for)
     ]
 
 
@@ -75,8 +103,11 @@ def _conditions(license_: License) -> list[Obligation]:
         found.append(Obligation("purpose", text, "any use", license_.id, license_.commercial_clause, license_.status))
     if license_.hosting != "allowed":
         text = license_.hosting_text or license_.hosting
-        found.append(Obligation("hosting", text, "offering the model to others", license_.id, license_.hosting_clause,
-                                license_.status))  # fmt: skip
+        found.append(
+            Obligation(
+                "hosting", text, "offering the model to others", license_.id, license_.hosting_clause, license_.status
+            )
+        )
     territory = license_.territory
     if territory is not None:
         places = f" ({', '.join(territory.excluded)})" if territory.excluded else ""

@@ -23,7 +23,7 @@ def load_candidate(
     """Return the candidate in ``path``, as ``load`` does. Raises PolicyError, also for one that names a candidate."""
     loaded = load(path, overrides, today=today, rules=rules)
     if loaded.config.candidate is not None:
-        found, allowed = "a candidate that has a candidate itself", "nothing here: it belongs into the active policy"
+        found, allowed = "a candidate with a candidate of its own", "none: only the active policy names one"
         raise PolicyError([loaded.document.problem(("candidate",), found, allowed)])
     return loaded
 

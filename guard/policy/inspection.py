@@ -3,17 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from pathlib import Path
 
+from guard.policy.candidate import load_candidate
 from guard.policy.checks.warnings import unconfirmed
 from guard.policy.document import Caution, PolicyError, Problem, in_order, read_text, scan
-from guard.policy.load import RuleCache, digest_of, load, read_config
-from guard.policy.locations import shipped_licenses, shipped_policies, shipped_rules, yaml_files
+from guard.policy.known import own_packs
+from guard.policy.load import Loaded, RuleCache, digest_of, load, read_config
+from guard.policy.locations import configuration, shipped_licenses, shipped_policies, shipped_rules, yaml_files
 from guard.policy.packs import read_packs
 from guard.policy.rehearsal.cases import read_cases
 from guard.policy.rules import read_rules
+from guard.policy.selftest import SelfTest
 
 
 class Kind(StrEnum):
@@ -60,6 +63,7 @@ def inspect(paths: Sequence[Path], environment: Mapping[str, str], today: date) 
     inspector.look([path for path in paths if path not in directories])
     for directory in directories:
         inspector.look_into(directory)
+    inspector.look_at_cases()
     cautions = [found for found in in_order(inspector.cautions) if isinstance(found, Caution)]
     return Inspection(tuple(inspector.checked), tuple(in_order(inspector.problems)), tuple(cautions))
 
@@ -81,7 +85,9 @@ class _Inspector:
         self.problems: list[Problem] = []
         self.cautions: list[Caution] = []
         self._environment, self._today = environment, today
-        self._rules = RuleCache()
+        self._rules, self._self_test = RuleCache(), SelfTest(environment)
+        self._packs_given: list[Path] = []
+        self._cases_given: list[Path] = []
 
     def look(self, files: Sequence[Path]) -> None:
         """Check ``files``, those of one kind together."""
@@ -120,7 +126,7 @@ class _Inspector:
         elif kind is Kind.RULES:
             self._rule_files(files)
         else:
-            self._cases(files, [shipped_licenses()])
+            self._cases_given += files
 
     def _configuration(self, file: Path) -> None:
         try:
@@ -130,11 +136,40 @@ class _Inspector:
         except PolicyError as error:
             self.problems += error.problems
             return
+        noon = datetime.combine(self._today, time(12), UTC).timestamp()
+        self.problems += self._self_test.problems(loaded, noon)
+        self._candidate(loaded)
         self.cautions += loaded.cautions
         self.checked.append(Checked(file, Kind.CONFIGURATION.value, loaded.snapshot.hash))
 
+    def _candidate(self, loaded: Loaded) -> None:
+        """The candidate has to be a policy too; one that cannot be loaded is compared with by nobody."""
+        if loaded.config.candidate is None:
+            return
+        path = Path(loaded.config.candidate)
+        if not path.is_file():
+            found = f"'{loaded.document.data['candidate']}' is no file"
+            self.problems.append(loaded.document.problem(("candidate",), found, "another configuration"))
+            return
+        try:
+            load_candidate(path, today=self._today, rules=self._rules)
+        except PolicyError as error:
+            self.problems += error.problems
+
+    def look_at_cases(self) -> None:
+        """Read the case files that were given, when every pack that they may be about is known."""
+        if not self._cases_given:
+            return
+        try:
+            own = own_packs(configuration(None, self._environment))
+        except PolicyError:  # said where it is checked itself
+            own = ()
+        given = {file.resolve(): file for file in (*yaml_files(shipped_licenses()), *self._packs_given)}
+        self._cases(self._cases_given, [*given.values(), *own])
+
     def _packs(self, files: Sequence[Path]) -> None:
         """Packs are read with those beside them and those that ship, because lineage goes from one to another."""
+        self._packs_given += files
         given = {file.resolve() for file in files}
         beside = [file for parent in _parents(files) for file in yaml_files(parent) if file.resolve() not in given]
         packs = [file for file in beside if kind_of(file) in {Kind.PACK, None}]

@@ -16,6 +16,17 @@ def stated(config: Config, today: date) -> frozenset[tuple[str, str]]:
     return frozenset((item.license, item.about) for item in config.operator.statements if today <= item.expires)
 
 
+def statements(config: Config, today: date) -> Mapping[tuple[str, str], str]:
+    """Return the words of what is stated and has not expired, with owner and last day."""
+    return MappingProxyType(
+        {
+            (item.license, item.about): f"{item.says} ({item.owner}, until {item.expires})"
+            for item in config.operator.statements
+            if today <= item.expires
+        }
+    )
+
+
 def territory_of(name: str, license_: License, config: Config) -> Territory | None:
     """Return the territory of ``license_`` if it concerns the configured model ``name``.
 

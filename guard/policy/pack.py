@@ -144,6 +144,10 @@ class DutyPart(Part):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        if not self.wording.isprintable():
+            raise ValueError("wording: one line")
+        if self.kind == "display" and not self.wording.isascii():
+            raise ValueError("wording: printable ASCII, because it may travel in a header")
         if self.kind == "name_prefix" and not self.wording:
             raise ValueError("wording: what the name begins with")
         return self

@@ -12,7 +12,7 @@ from guard.exchange.refusal import Code
 from guard.exchange.snapshot import ModelPolicy, Snapshot
 from guard.policy.document import Location, PolicyError, Problem
 from guard.policy.load import Loaded
-from guard.policy.rehearsal.cases import Bench, RunRules, case_files, read_cases
+from guard.policy.rehearsal.cases import Bench, RunRules, case_files, decided, read_cases
 from guard.policy.rehearsal.hypothetical import PROMPT, Request
 from guard.policy.rehearsal.rehearse import rehearse
 from guard.screening.findings import Finding
@@ -86,15 +86,22 @@ class SelfTest:
         rules = loaded.snapshot.rules
         if self._bench_rules is None or self._bench_rules[0] is not rules:
             self._bench_rules = rules, RunRules()
-        bench = Bench(self._environment, now, self._bench_rules[1])
-        try:
-            for path in case_files(map(Path, loaded.config.tests)):
-                for result in bench.run(read_cases(path, loaded.snapshot.packs)):
-                    if not result.passed:
-                        said = "; ".join(result.failures)
-                        yield Problem(str(path), result.line, result.case.name, said, "what the case expects")
-        except PolicyError as error:
-            yield from error.problems
+        packs = [Path(name) for name in loaded.config.policies]
+        bench = Bench(self._environment, now, self._bench_rules[1], packs)
+        for named in map(Path, loaded.config.tests):
+            try:
+                files = case_files([named])
+            except PolicyError as error:
+                yield from error.problems
+                continue
+            for path in files:
+                try:
+                    for result in bench.run(read_cases(path, loaded.snapshot.packs)):
+                        if not result.passed:
+                            said = f"{'; '.join(result.failures)}; {decided(result.rehearsal)}"
+                            yield Problem(str(path), result.line, result.case.name, said, "what the case expects")
+                except PolicyError as error:
+                    yield from error.problems
 
 
 def probe(rules: RuleSet) -> Probed:

@@ -25,7 +25,7 @@ from guard.licensing.lineage import resolve_target
 from guard.licensing.notice import Notice, display_notices, machine_notice
 from guard.licensing.terms import flow_down_clause
 from guard.policy.config import Config
-from guard.policy.operator import excluded_places, open_needs, people_only
+from guard.policy.operator import excluded_places, open_needs, people_only, statements
 from guard.policy.resolution import license_drift, stack_of
 from guard.policy.settings.shadows import Shadows
 from guard.policy.tokens import TokenVerifier
@@ -212,6 +212,7 @@ def build(
         models=MappingProxyType(models),
         default_model=default,
         allow_unknown_models=unlisted,
+        unlisted=model_policy(UNDETERMINED, (), config, today),
         identity=_identity(config, verify_jwt, environment),
         surface=SurfacePolicy(
             enabled=frozenset(config.surface.enabled),
@@ -228,6 +229,7 @@ def build(
         rules=rules,
         at_limit=AtLimit(config.usage.at_limit),
         packs=packs,
+        statements=statements(config, today),
         license_drift=MappingProxyType(license_drift(config, packs)),
         target_of=lru_cache(maxsize=1024)(partial(resolve_target, licenses=packs)),
         shadowed_codes=frozenset(map(Code, shadows.checks)),

@@ -4,6 +4,7 @@ The digest is keyed BLAKE2b-128 over the answer's words (``guard.provenance.word
 nobody without the key can test guesses against it. No text is kept.
 """
 
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
@@ -12,11 +13,18 @@ from guard.licensing.license import License
 
 DIGEST_SIZE = 16
 _KEY_SIZES = range(16, 65)
+_ID = re.compile(r"r-(.+)-\d+")
 
 
 def receipt_id(reference: str, choice: int) -> str:
     """Return the id of the receipt for one choice of the request ``reference``; known before the answer is."""
     return f"r-{reference}-{choice}"
+
+
+def request_of(receipt: str) -> str | None:
+    """Return the reference of the request that ``receipt``, an id, is of; None if it is no receipt's id."""
+    found = _ID.fullmatch(receipt)
+    return found[1] if found is not None else None
 
 
 class Finished(NamedTuple):

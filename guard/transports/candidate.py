@@ -70,7 +70,13 @@ class Comparison:
     def follow(self, name: str | None) -> None:
         """Make the configuration called ``name`` the candidate, as its files are now; None: there is none."""
         with self._following:
-            if not self._policy.follow(name):
+            try:
+                news = self._policy.follow(name)
+            except Exception:
+                # The active policy depends on nothing here, not even on its mistakes being foreseen.
+                log.exception("the candidate policy could not be looked at")
+                return
+            if not news:
                 return
             self._compared = self._differing = 0
             self._recent.clear()

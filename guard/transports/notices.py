@@ -28,7 +28,7 @@ NONE = Rendered((), [], b"")
 def render(notices: tuple[Notice, ...]) -> Rendered:
     """Return ``notices`` as headers, as JSON, and as the bytes of a JSON member; made once per policy."""
     facts = [notice._asdict() for notice in notices]
-    headers = tuple((b"x-guard-notice", notice.text.encode("ascii", "replace")) for notice in notices)
+    headers = tuple((b"x-guard-notice", notice.text.encode("ascii")) for notice in notices)
     return Rendered(headers, facts, f'"{MEMBER}":'.encode() + msgspec.json.encode(facts) + b",")
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from guard.exchange.snapshot import Snapshot
-from guard.licensing.obligations import Obligation, serving_obligations
+from guard.licensing.need import OF_OBLIGATION
+from guard.licensing.obligations import Obligation, all_obligations
 from guard.observability.metrics import LicenseReading, LimitReading
 from guard.policy.tenancy import tenant_facts
 from guard.policy.watch import ReloadResult
@@ -104,10 +105,10 @@ def policy_facts(snapshot: Snapshot, history: Iterable[ReloadResult]) -> dict[st
 
 
 def obligation_facts(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return what is owed for serving the snapshot's models, each with the models that owe it and what Guard adds."""
+    """Return what is owed for the snapshot's models: by which of them, for what, what is stated and what Guard adds."""
     owing: dict[Obligation, list[str]] = {}
     for model in _models(snapshot):
-        for obligation in serving_obligations(model.licenses):
+        for obligation in all_obligations(model.licenses):
             owing.setdefault(obligation, []).append(model.name)
     carriers = sorted(snapshot.surface.notice_carriers)
     return [
@@ -116,10 +117,15 @@ def obligation_facts(snapshot: Snapshot) -> list[dict[str, Any]]:
             "act": obligation.act,
             "status": obligation.status.value,
             "models": models,
-            "carried": carriers if obligation.kind == "display" and obligation.wording else [],
+            "stated": snapshot.statements.get((obligation.license, OF_OBLIGATION.get(obligation.kind, ""))),
+            "carried": carriers if _carried(obligation) else [],
         }
         for obligation, models in owing.items()
     ]
+
+
+def _carried(obligation: Obligation) -> bool:
+    return obligation.kind == "display" and bool(obligation.wording) and "serving" in obligation.owed_for
 
 
 def _models(snapshot: Snapshot) -> list[Any]:

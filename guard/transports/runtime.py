@@ -159,7 +159,6 @@ class Runtime:
 
     async def reload(self) -> dict[str, Any]:
         """Load the policy anew; a bad one changes nothing and says why (invariant 7)."""
-        warned = frozenset(self.snapshot.warnings)
         result = await asyncio.to_thread(self.active.reload)
         problems = [str(problem) for problem in result.problems]
         facts = {"ok": result.ok, "hash": result.hash, "problems": problems, "restart": list(result.restart)}
@@ -168,9 +167,8 @@ class Runtime:
         await self._follow_candidate()
         if result.ok:
             log.info("policy loaded: %s", result.hash[:12])
-            for warning in self.snapshot.warnings:
-                if warning not in warned:
-                    log.warning("policy: %s", warning)
+            for warning in self.snapshot.warnings if result.changed else ():
+                log.warning("policy: %s", warning)
             await self._keep()
         else:
             log.error("policy not loaded, the last good one stays:\n%s", "\n".join(problems))

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from guard.cli.main import run
-from guard.policy.rehearsal import cases
 from guard.policy import load as loading
+from guard.policy.rehearsal import cases
 
 GOOD = "license: mistral-apache\ncases:\n  - {name: hello, expect: {verdict: allow}}\n"
 BAD = GOOD + "  - {name: goodbye, expect: {verdict: deny}}\n"

@@ -40,9 +40,15 @@ def usage(license_="llama-3.1", users=612_000_000, upper=612_500_000, state="app
     }  # fmt: skip
 
 
-def page(snap=None, usage=(), obligations=(), decisions=(), ready=True, parts=None):
+def page(snap=None, usage=(), obligations=(), decisions=(), candidate=None, differences=(), ready=True, parts=None):
     return render(
-        snap or snapshot(), usage=usage, obligations=obligations, decisions=decisions, ready=ready, parts=parts or {}
+        snap or snapshot(),
+        usage=usage,
+        obligations=obligations,
+        decisions=decisions,
+        candidate={"candidate": candidate, "differences": differences},
+        ready=ready,
+        parts=parts or {},
     )
 
 
@@ -193,3 +199,42 @@ def test_whatever_a_name_holds_stays_text(text):
         )
     )
     assert wild.tags == calm.tags
+
+
+CANDIDATE = {"ok": True, "hash": "c0ffee" * 11, "problems": [], "compared": 1234, "differing": 7}
+
+
+def difference(reference="r1", **more):
+    outcome = {"license": None, "clause": None, "category": None, "rules": [], "edits": []}
+    return {
+        "time": 1_795_000_000.0, "reference": reference, "model": "tiny",
+        "active": {**outcome, "verdict": "allow", "reason": "none"},
+        "candidate": {**outcome, "verdict": "deny", "reason": "aup", "license": "llama-2", "clause": "2.a", "category": "S9"},
+        **more,
+    }  # fmt: skip
+
+
+def test_without_a_candidate_there_is_nothing_of_one():
+    assert "andidate" not in page()
+
+
+def test_a_candidate_is_shown_with_what_it_would_have_decided_otherwise():
+    words = " ".join(" ".join(Reader(page(candidate=CANDIDATE, differences=[difference()])).words).split())
+    assert "c0ffeec0ffee : 1,234 requests compared, 7 decided otherwise. Nothing of it is enforced." in words
+    assert "2026-11-18 11:06:40 r1 ✓ allow ✕ deny aup, llama-2, 2.a, S9 tiny" in words
+    edited = {**difference()["candidate"], "verdict": "allow", "reason": "edited", "license": None, "clause": None}
+    shown = page(candidate=CANDIDATE, differences=[difference(candidate={**edited, "edits": ["n: at most 2"]})])
+    assert "n: at most 2" in shown
+
+
+def test_only_the_last_differences_are_on_the_page():
+    shown = page(candidate=CANDIDATE, differences=[difference(f"r{number}.") for number in range(12)])
+    assert "r9." in shown
+    assert "r10." not in shown
+
+
+def test_a_candidate_with_problems_says_what_they_are():
+    broken = {**CANDIDATE, "ok": False, "hash": None, "problems": ["candidate.yaml:1: mode: '<maybe>'"]}
+    shown = page(candidate=broken)
+    assert "not loaded" in shown
+    assert "candidate.yaml:1: mode: &#x27;&lt;maybe&gt;&#x27;" in shown

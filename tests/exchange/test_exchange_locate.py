@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from guard.exchange.locate import locate
 from guard.exchange.record import verdict
 from guard.exchange.snapshot import SurfacePolicy
-from guard.licensing.place import EU, country, members
+from guard.licensing.place import EU, EU_REGIONS, country, members
 
 TRUSTED, STRANGER = "10.0.0.1", "192.0.2.1"
 EXCLUDED = dict.fromkeys(members(("EU", "UK", "KR")), ("hunyuan-a13b", "5.c"))
@@ -29,7 +29,7 @@ def located(made, headers=(), peer=TRUSTED):
     return exchange, locate(exchange)
 
 
-@pytest.mark.parametrize("place", ["DE", "fr", "UK", "GB", "EU", "EL", " kr "])
+@pytest.mark.parametrize("place", ["DE", "fr", "UK", "GB", "EU", "EL", " kr ", "RE", "ax"])
 def test_an_excluded_place_is_refused_with_license_and_clause(place):
     _, refusal = located(world(), [(b"cf-ipcountry", place.encode())])
     assert (refusal.status, refusal.code.value, refusal.license, refusal.clause) == (
@@ -58,9 +58,11 @@ def test_a_place_nobody_trustworthy_names_is_refused_or_not_evaluated(headers, p
     assert (refusal, exchange.not_evaluated, verdict(exchange).value) == (None, ["territory"], "not_evaluated")
 
 
-def test_the_next_header_is_asked_where_the_first_knows_nothing():
-    exchange, refusal = located(world(), [(b"cf-ipcountry", b"XX"), (b"x-country", b"us")])
-    assert (refusal, exchange.not_evaluated) == (None, [])
+def test_the_first_header_that_is_there_decides():
+    _, refusal = located(world(), [(b"x-country", b"us")])
+    assert refusal is None
+    _, refusal = located(world(), [(b"cf-ipcountry", b"T1"), (b"x-country", b"us")])
+    assert refusal.code.value == "territory", "the second may be what a stranger sent and the hop passed on"
 
 
 def test_without_a_header_configured_nothing_can_be_told_and_that_is_said():
@@ -83,5 +85,11 @@ def test_whatever_a_header_says_is_a_country_or_nothing(value):
 
 
 def test_the_union_stands_for_its_members():
-    assert members(("EU",)) == EU | {"EU"}
+    assert members(("EU",)) == EU | EU_REGIONS | {"EU"}
     assert len(EU) == 27
+
+
+@pytest.mark.parametrize("code", ["XX", "T1", "ZZ", "AA", "QQ", "QM", "XA", "AP", "", "D", "DEU", "\u0130E"])
+def test_codes_of_no_country_are_none(code):
+    assert country(code) is None
+    assert country("XK") == "XK"

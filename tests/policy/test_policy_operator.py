@@ -105,7 +105,7 @@ def test_places_of_use_that_a_license_excludes_are_known_by_country(write):
     assert {"DE", "FR", "GB", "KR", "EU"} <= set(model.excluded)
     assert "US" not in model.excluded
     assert model.excluded["KR"][0] == "hunyuan-a13b"
-    headers = "territory: {country_headers: [CF-IPCountry]}\n"
+    headers = "territory: {country_headers: [CF-IPCountry]}\nidentity: {trusted_from: [10.0.0.0/8]}\n"
     assert [warning for warning in wanted(loaded(write, served)) if "about territory" in warning]
     snapshot = loaded(write, served + headers)
     assert not [warning for warning in wanted(snapshot) if "about territory" in warning]

@@ -76,7 +76,7 @@ def test_a_harmless_request_that_fails_is_a_problem_of_its_model(write, test, mo
             raise outcome
         return exchange.refuse(outcome)
 
-    monkeypatch.setattr("guard.policy.rehearsal.BEFORE_TEXT", (admit,))
+    monkeypatch.setattr("guard.policy.rehearsal.rehearse.BEFORE_TEXT", (admit,))
     (problem,) = test.problems(load(write(GOOD)), NOW)
     assert (problem.line, problem.path) == (2, "models.tiny")
     assert "a harmless request" in problem.found

@@ -261,3 +261,61 @@ async def test_an_answer_that_is_too_long_to_keep_is_counted(tmp_path, monkeypat
     async with guarded(tmp_path, Inner(), BESIDE) as world:
         await world.post(chat())
         assert skipped(world.runtime) == {"too_long": 1}
+
+
+@story
+async def test_a_body_is_not_kept_for_the_candidate(tmp_path, monkeypatch):
+    write(tmp_path, CONFIG)
+    kept, real = [], module.redecide
+    monkeypatch.setattr(module, "redecide", lambda *args: kept.append(args[0].inquiry.document) or real(*args))
+    async with guarded(tmp_path, Inner(), BESIDE) as world:
+        await world.post(chat(n=2))
+        await settled(world.runtime, 1)
+        assert kept == [{}]
+        assert sum(value for labels, value in decided(world.runtime).items() if labels[2] == "same") == 1
+
+
+@story
+async def test_a_candidate_that_is_replaced_starts_from_nothing(tmp_path):
+    write(tmp_path, STRICT)
+    async with guarded(tmp_path, Inner(), BESIDE) as world:
+        await world.post(chat(n=4))
+        await settled(world.runtime, 1)
+        assert world.runtime.policy()["candidate"]["differing"] == 1
+        write(tmp_path, CONFIG)
+        await world.runtime.reload()
+        facts = world.runtime.candidate_facts()
+        assert (facts["candidate"]["compared"], facts["candidate"]["differing"], facts["differences"]) == (0, 0, [])
+
+
+@story
+async def test_a_candidate_of_a_candidate_is_a_problem(tmp_path):
+    write(tmp_path, CONFIG + "candidate: guard.yaml\n")
+    async with guarded(tmp_path, Inner(), BESIDE) as world:
+        (problem,) = world.runtime.policy()["candidate"]["problems"]
+        assert "candidate: a candidate with a candidate of its own" in problem
+
+
+@story
+async def test_a_length_that_only_the_candidate_limits_is_a_difference(tmp_path):
+    write(tmp_path, CONFIG + "outputs: {{fields: {{length: {{clamp: 64}}}}}}\n")
+    async with guarded(tmp_path, Inner(), BESIDE) as world:
+        await world.post(chat())
+        await settled(world.runtime, 1)
+        (difference,) = world.runtime.candidate_facts()["differences"]
+        assert difference["candidate"]["edits"] == ["max_completion_tokens: 64 where none is stated"]
+        assert "max_completion_tokens" not in json.loads(world.app.app.requests[0][2])
+
+
+@story
+async def test_a_candidate_that_nobody_foresaw_stops_neither_a_start_nor_a_reload(tmp_path, monkeypatch, caplog):
+    def unforeseen(*_, **__):
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(policy, "load_candidate", unforeseen)
+    write(tmp_path, CONFIG)
+    async with guarded(tmp_path, Inner(), BESIDE) as world:
+        assert (await world.post(chat())).status == 200
+        assert (await world.runtime.reload())["ok"]
+        assert world.runtime.services.candidate is None
+    assert "the candidate policy could not be looked at" in caplog.text

@@ -85,7 +85,7 @@ def test_what_is_owed_names_the_models_and_what_carries_it(tmp_path):
     async def story():
         async with guarded(tmp_path, Inner(), BOTH) as guard:
             owed = guard.runtime.obligations()
-            (display,) = [item for item in owed if item["act"] == "display"]
+            (display,) = [item for item in owed if item["act"] == "display" and item["carried"]]
             assert (display["models"], display["wording"], display["carried"]) == (
                 ["tiny"], "Built with Llama", ["body", "header"],
             )  # fmt: skip

@@ -28,21 +28,23 @@ def diff(
     Ends with 1 if one of the two policies cannot be used.
     """
     from guard.policy.difference import demands, journals, replay
+    from guard.policy.wording import wordings
     from guard.provenance.layout import Layout
 
     begin = _begin(since)
     active, proposed = both(config, candidate)
     directory = Layout(Path(active.config.state_dir)).audit
-    changes = demands(active, proposed)
+    changes, said = demands(active, proposed), wordings(active, proposed)
     try:
         replayed = replay(journals(directory), active.snapshot, proposed.snapshot, begin)
     except OSError as error:
         typer.echo(f"{error.filename}: cannot be read: {error.strerror}", err=True)
         raise typer.Exit(1) from None
     if as_json:
-        typer.echo(json.dumps({"changes": [change._asdict() for change in changes], **facts(replayed)}, indent=2))
+        listed = {"changes": [change._asdict() for change in changes], "settings": said}
+        typer.echo(json.dumps({**listed, **facts(replayed)}, indent=2))
         return
-    for line in (*change_lines(changes), "", *replay_lines(replayed, directory)):
+    for line in (*change_lines(changes, said), "", *replay_lines(replayed, directory)):
         typer.echo(line)
 
 
@@ -70,16 +72,21 @@ def both(config: Path | None, candidate: Path) -> "tuple[Loaded, Loaded]":
     return found[0], found[1]
 
 
-def change_lines(changes: "Sequence[Change]") -> Iterator[str]:
-    """Yield what is demanded otherwise, the looser first."""
-    if not changes:
-        yield "Nothing is demanded otherwise."
+def change_lines(changes: "Sequence[Change]", said: Sequence[str]) -> Iterator[str]:
+    """Yield what is demanded otherwise, the looser first, and what else is ``said`` otherwise in the configuration."""
+    if not changes and not said:
+        yield "The two policies say the same."
         return
     for title, looser in (("Looser (a reload wants each line under confirm:)", True), ("Otherwise", False)):
         lines = [change.line for change in changes if change.looser is looser]
         if lines:
             yield title
             yield from (f"  {line}" for line in lines)
+    listed = {change.line for change in changes}
+    rest = [line for line in said if line not in listed]
+    if rest:
+        yield "Settings and rules"
+        yield from (f"  {line}" for line in rest)
 
 
 def replay_lines(replayed: "Replay", directory: Path) -> Iterator[str]:

@@ -17,17 +17,17 @@ NO_TEXT = "No text is kept: of the request there are rules, spans and keyed dige
 
 def as_lines(found: "Explanation") -> Iterator[str]:
     """Yield a hypothetical request's explanation, line by line."""
-    from guard.policy.rehearsal.explanation import model_of, told
+    from guard.policy.rehearsal.explanation import headline, model_of, told
 
     rehearsal = found.rehearsal
     request = rehearsal.request
-    yield f"{request.method} {request.path}: {rehearsal.verdict}"
+    yield f"{request.method} {request.path}: {headline(found)}"
     yield from _wrapped(model_of(rehearsal.exchange), "  ")
     if rehearsal.refusal is not None:
         yield from _wrapped(told(rehearsal.refusal), "  ")
     yield from _heading("Steps")
     for step in found.steps:
-        yield f"  {step.step:<14} {step.result}"
+        yield f"  {step.step:<14} {step.result:<8} {step.asks}"
         for says in step.says:
             yield from _wrapped(says, "      ")
         yield from _cited(step.citations)
@@ -54,15 +54,25 @@ def as_lines(found: "Explanation") -> Iterator[str]:
 
 def as_facts(found: "Explanation") -> dict[str, Any]:
     """Return a hypothetical request's explanation as JSON values."""
+    from guard.policy.rehearsal.explanation import headline
+
     rehearsal = found.rehearsal
     return {
+        "headline": headline(found),
         "verdict": rehearsal.verdict.value,
         "refusal": _refused(rehearsal.refusal),
         "obligations": list(rehearsal.obligations),
         "steps": [
-            {"step": step.step, "result": step.result, "says": list(step.says), "citations": _facts(step.citations)}
+            {
+                "step": step.step,
+                "result": step.result,
+                "asks": step.asks,
+                "says": list(step.says),
+                "citations": _facts(step.citations),
+            }
             for step in found.steps
         ],
+        "unstated": [need._asdict() for need in found.unstated],
         "purpose": found.purpose,
         "output_use": [
             {
@@ -95,7 +105,7 @@ def recorded_lines(recorded: "Recorded", packs: "Mapping[str, License]") -> Iter
     facts = entry.facts
     decided = f"{facts['verdict']}, {facts['ending']}, in mode {facts['mode']}" if recorded.decision else "allow"
     moment = datetime.fromtimestamp(entry.time, UTC).isoformat(timespec="seconds")
-    yield f"{facts['reference']} at {moment}, surface {facts['surface']}: {decided}"
+    yield f"{recorded.reference} at {moment}, surface {facts['surface']}: {decided}"
     yield from _wrapped(f"policy {facts['policy']}", "  ")
     yield from _heading("Decided")
     for told in tell(recorded, packs):
@@ -112,6 +122,7 @@ def recorded_facts(recorded: "Recorded", packs: "Mapping[str, License]") -> dict
     from guard.policy.rehearsal.recorded import tell
 
     return {
+        "reference": recorded.reference,
         "decision": recorded.decision.facts if recorded.decision is not None else None,
         "receipts": [entry.facts for entry in recorded.receipts],
         "places": list(recorded.places),

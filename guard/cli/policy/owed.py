@@ -34,12 +34,13 @@ def configured(config: Path | None) -> list[dict[str, Any]]:
 
 
 def of_license(license_: "License") -> list[dict[str, Any]]:
-    """Return what is owed by whoever serves a model under ``license_``."""
-    from guard.licensing.obligations import serving_obligations
+    """Return what is owed by whoever serves, distributes or learns from a model under ``license_``."""
+    from guard.licensing.obligations import all_obligations
 
     return [
-        item._asdict() | {"act": item.act, "status": item.status.value, "models": [license_.id], "carried": []}
-        for item in serving_obligations([license_])
+        item._asdict()
+        | {"act": item.act, "status": item.status.value, "models": [license_.id], "stated": None, "carried": []}
+        for item in all_obligations([license_])
     ]
 
 
@@ -65,9 +66,14 @@ def _line(item: dict[str, Any]) -> str:
     text = str(item["text"]).rstrip(".")
     if item["places"]:
         text += f" (any one of: {', '.join(place.replace('_', ' ') for place in item['places'])})"
-    text += f"; when: {item['trigger']} [{item['license']} {item['clause']}]"
+    text += f"; {'' if item['kind'] == 'aup_duty' else 'when: '}{item['trigger']}"
+    if "serving" not in item["owed_for"]:
+        text += f"; for {' and '.join(item['owed_for'])}, not for serving alone"
+    text += f" [{item['license']} {item['clause']}]"
     if item["status"] == "unconfirmed":
         text += " UNCONFIRMED"
+    if item["stated"]:
+        text += f"; STATED: {item['stated']}"
     if item["carried"]:
         text += f"; Guard sends it in the {' and '.join(item['carried'])} of every answer"
     return text

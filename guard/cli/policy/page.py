@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from guard.cli.policy.description import established, threshold_line
 from guard.licensing.license import AupItem, License, Threshold, Window
 from guard.licensing.lineage import resolve_target
-from guard.licensing.obligations import ACTS, Obligation, serving_obligations, training_obligations
+from guard.licensing.obligations import ACTS, Obligation, all_obligations
 from guard.licensing.purpose import Purpose
 from guard.licensing.verdict import output_use_verdict
 
@@ -99,17 +99,18 @@ def _outputs(license_: License, packs: Packs) -> Iterator[str]:
 
 def _owed(license_: License) -> Iterator[str]:
     yield from _heading("Owed")
-    for occasion, owed in (
-        ("serving", serving_obligations([license_])),
-        ("training on outputs", training_obligations([license_])),
+    for occasion, said in (
+        ("serving", "serving"),
+        ("distribution", "distributing copies"),
+        ("training", "training on outputs"),
     ):
         rows = [
             (item.act, _words(item), item.trigger, item.clause)
             for act in ACTS
-            for item in owed
-            if item.act == act and item.kind != "aup_duty"
+            for item in all_obligations([license_])
+            if item.act == act and item.kind != "aup_duty" and occasion in item.owed_for
         ]
-        yield f"For {occasion}:"
+        yield f"For {said}:"
         yield ""
         if rows:
             yield from _table(("do", "what", "when", "clause"), rows)

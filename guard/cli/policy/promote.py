@@ -19,7 +19,7 @@ EX_USAGE, EX_CANTCREAT = 64, 73
 def promote(
     candidate: Path | None = typer.Argument(
         None,
-        metavar="[CANDIDATE]",
+        metavar="CANDIDATE",
         help="The guard.yaml to promote. Default: what `candidate` of the active one names.",
     ),
     config: Path | None = typer.Option(None, help="The active guard.yaml (default: GUARD_CONFIG, else ./guard.yaml)."),
@@ -33,6 +33,7 @@ def promote(
     from guard.cli.policy.diff import both, change_lines
     from guard.policy.difference import demands
     from guard.policy.locations import configuration
+    from guard.policy.wording import wordings
 
     path = configuration(config)
     if path is None:
@@ -40,7 +41,7 @@ def promote(
     source = candidate or _named(path)
     active, proposed = both(path, source)
     changes = demands(active, proposed)
-    for line in change_lines(changes):
+    for line in change_lines(changes, wordings(active, proposed)):
         typer.echo(line)
     missing = [change.line for change in changes if change.looser and change.line not in proposed.config.confirm]
     flaws = _flaws(proposed)

@@ -9,6 +9,7 @@ import typer
 
 from guard.cli.policy.description import describe
 from guard.cli.policy.owed import by_model, configured, of_license
+from guard.cli.policy.unknown import known_license
 
 if TYPE_CHECKING:
     from guard.licensing.license import License
@@ -19,7 +20,9 @@ def show(
     obligations: bool = typer.Option(
         False, "--obligations", help="What is owed under it; without ID, for every model of the configuration."
     ),
-    config: Path | None = typer.Option(None, help="guard.yaml (default: GUARD_CONFIG, else ./guard.yaml)."),
+    config: Path | None = typer.Option(
+        None, help="guard.yaml, whose packs count too. Default: $GUARD_CONFIG, or else ./guard.yaml."
+    ),
     markdown: bool = typer.Option(False, "--markdown", help="Print the license as a page of Markdown."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -30,33 +33,23 @@ def show(
         owed = configured(config)
         typer.echo(json.dumps({"obligations": owed}, indent=2) if as_json else "\n".join(by_model(owed)))
         return
-    license_ = _license(license_id)
+    from guard.policy.known import known_licenses, own_packs
+    from guard.policy.locations import configuration
+
+    packs = known_licenses(own_packs(configuration(config)))
+    license_ = known_license(license_id, packs, "ID")
     if obligations:
         owed = of_license(license_)
         typer.echo(json.dumps({"obligations": owed}, indent=2) if as_json else "\n".join(by_model(owed)))
     elif markdown:
         from guard.cli.policy.page import page
-        from guard.policy.packs import shipped_packs
 
-        typer.echo("\n".join(page(license_, shipped_packs())))
+        typer.echo("\n".join(page(license_, packs)))
     elif as_json:
         typer.echo(json.dumps(_facts(license_), indent=2))
     else:
         for line in describe(license_):
             typer.echo(line)
-
-
-def _license(license_id: str) -> "License":
-    from guard.policy.document import nearest
-    from guard.policy.packs import shipped_packs
-
-    packs = shipped_packs()
-    license_ = packs.get(license_id)
-    if license_ is None:
-        near = nearest(license_id, packs)
-        hint = f"; did you mean '{near}'?" if near else f"; allowed: {', '.join(packs)}"
-        raise typer.BadParameter(f"unknown license '{license_id}'{hint}", param_hint="ID")
-    return license_
 
 
 def _facts(license_: "License") -> dict[str, Any]:

@@ -1,25 +1,18 @@
 """``guard policy test --table``: the decision table of output use."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 
-def print_table(directories: list[Path], as_json: bool) -> None:
-    """Print what every license says about every use of outputs, the packs in ``directories`` included.
-
-    Without directories those of the configuration, if there is one. Raises PolicyError.
-    """
+def print_table(own: Sequence[Path], as_json: bool) -> None:
+    """Print what every license says about every use of outputs, the packs in ``own`` included. Raises PolicyError."""
     from guard.licensing.decisions import decisions, lines
-    from guard.policy.load import load_config
-    from guard.policy.locations import configuration, shipped_licenses
-    from guard.policy.packs import load_packs
+    from guard.policy.known import known_licenses
 
-    own = directories
-    if not own and (path := configuration(None)) is not None:
-        own = [Path(name) for name in load_config(path).policies]
-    packs = load_packs([shipped_licenses(), *own])
+    packs = known_licenses(own)
     if not as_json:
         for line in lines(packs):
             typer.echo(line)

@@ -28,6 +28,10 @@ def operator(config: Config, document: Document, packs: Mapping[str, License], t
             yield document.problem(
                 (*at, "about"), f"license {statement.license} wants no statement about '{statement.about}'", what
             )
+    if config.territory.country_headers and not config.identity.trusted_from and not document.misses(("identity",)):
+        yield document.problem(
+            ("territory", "country_headers"), "no hop is trusted to name a country", "identity.trusted_from: [NETWORK]"
+        )
     for id_ in config.usage.readings:
         where: Location = ("usage", "readings", id_)
         if id_ not in packs:

@@ -6,18 +6,19 @@ A case that fails says where it stands, what was expected, what was found, and w
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from guard.exchange.snapshot import Snapshot
 from guard.licensing.license import License
-from guard.policy.document import Caution, Document, Location, PolicyError, Problem, nearest, read, show
+from guard.policy.document import Caution, Document, Location, PolicyError, Problem, nearest, read
 from guard.policy.load import RuleCache, load
 from guard.policy.locations import shipped_policies, yaml_files
 from guard.policy.rehearsal.case import Case, CaseFile
 from guard.policy.rehearsal.hypothetical import Caller, Request, settings_for
+from guard.policy.rehearsal.misplaced import placed, told
 from guard.policy.rehearsal.rehearse import Rehearsal, rehearse
 from guard.policy.rules import load_rules
 from guard.policy.snapshot import user_thresholds
@@ -86,11 +87,17 @@ class RunRules(RuleCache):
 
 
 class Bench:
-    """Runs cases: policies are loaded as a gateway loads them, each once for all cases that share it."""
+    """Runs cases: policies are loaded as a gateway loads them, each once for all cases that share it.
 
-    def __init__(self, environment: Mapping[str, str], now: float, rules: RunRules | None = None) -> None:
+    ``packs`` are those of one's own that the licenses of case files may be in, as ``policies`` names them.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], now: float, rules: RunRules | None = None, packs: Sequence[Path] = ()
+    ) -> None:
         self._environment, self._now = environment, now
         self._rules = rules or RunRules()
+        self._packs = list(map(str, packs))
         self._snapshots: dict[tuple[str, str, date], tuple[Snapshot, str | None]] = {}
 
     def prepare(self, cases: Cases) -> None:
@@ -131,17 +138,22 @@ class Bench:
             return load(path, today=day, environment=self._environment, rules=self._rules).snapshot, content.model
         model = content.model or SERVED
         overrides = _merged(settings_for(content.license or (), model, _caller(case)), case.settings)
+        if self._packs:
+            overrides.setdefault("policies", self._packs)
         try:
             loaded = load(None, overrides, today=day, environment=self._environment, rules=self._rules)
         except PolicyError as error:
-            raise PolicyError([_placed(problem, cases.document, index) for problem in error.problems]) from None
+            raise PolicyError([placed(problem, cases.document, index) for problem in error.problems]) from None
         return loaded.snapshot, model
 
 
 def read_cases(path: Path, packs: Mapping[str, License]) -> Cases:
     """Return the cases in the file ``path``. Raises PolicyError with every problem of the file."""
     document = read(path)
-    content = validate(document, CaseFile)
+    try:
+        content = validate(document, CaseFile)
+    except PolicyError as error:
+        raise PolicyError([told(problem) for problem in error.problems]) from None
     problems = list(_problems(path, content, document, packs))
     if problems:
         raise PolicyError(problems)
@@ -209,16 +221,6 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping) and isinstance(over.get(name), Mapping)
     }
     return {**base, **over, **both}
-
-
-def _placed(problem: Problem, document: Document, index: int) -> Problem:
-    """Return a problem of a case's settings as one of the case file."""
-    settings: Location = ("cases", index, "settings")
-    at = {show(location[3:]): location for location in document.lines if location[:3] == settings}
-    location = at.get(problem.path, settings)
-    return replace(
-        problem, file=document.file, line=document.line(location), path=f"{show(settings)}.{problem.path}".rstrip(".")
-    )
 
 
 def _caller(case: Case) -> Caller:

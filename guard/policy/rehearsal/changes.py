@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from guard.exchange.admit import TEXT_FIELDS
 from guard.exchange.exchange import Exchange
 from guard.exchange.record import Verdict
-from guard.exchange.refusal import Refusal
+from guard.exchange.refusal import Code, Refusal
 from guard.exchange.snapshot import Mode, Snapshot
 from guard.licensing.decisions import stand_in
 from guard.licensing.purpose import EVALUATE, SERVE, Purpose
@@ -17,7 +17,7 @@ from guard.policy.config import Config
 from guard.policy.document import PolicyError
 from guard.policy.rehearsal.hypothetical import STRANGER, Request, body_of
 from guard.policy.rehearsal.rehearse import Rehearsal, rehearse
-from guard.usage.thresholds import AtLimit
+from guard.usage.thresholds import AtLimit, Limit
 from guard.wire import surfaces
 
 Load = Callable[[Mapping[str, object]], Snapshot]
@@ -40,6 +40,8 @@ class _Try(NamedTuple):
     what: str
     request: Request
     settings: Mapping[str, object] = {}
+    limit: Limit | None = None
+    """The limit whose sides are tried."""
 
 
 def changes(base: Rehearsal, snapshot: Snapshot, config: Config, load: Load) -> Iterator[Change]:
@@ -51,7 +53,20 @@ def changes(base: Rehearsal, snapshot: Snapshot, config: Config, load: Load) -> 
             continue
         found = rehearse(policy, attempt.request)
         if found.verdict is not base.verdict:
-            yield Change(attempt.what, found.verdict, found.refusal, found.obligations)
+            what = attempt.what + _nearer(attempt, found)
+            yield Change(what, found.verdict, found.refusal, found.obligations)
+
+
+def _nearer(attempt: _Try, found: Rehearsal) -> str:
+    """Return which limit refuses where it is not the one whose sides were tried, but a lower one; else nothing."""
+    refusal = found.refusal
+    if attempt.limit is None or refusal is None or refusal.code is not Code.USAGE_THRESHOLD:
+        return ""
+    lowest = min((limit for limit, _ in found.thresholds if limit.acts), key=lambda limit: limit.allowed)
+    if lowest.allowed >= attempt.limit.allowed:
+        return ""
+    whose = "the operator's own limit" if lowest.consequence == "operator" else f"{lowest.license}'s limit {lowest.id}"
+    return f"; {whose} of {lowest.allowed:,} still refuses"
 
 
 def _tries(base: Rehearsal, snapshot: Snapshot, config: Config) -> Iterator[_Try]:
@@ -123,7 +138,7 @@ def _users(base: Rehearsal) -> Iterator[_Try]:
                 if users >= 0 and users != base.request.users:
                     where = "below" if users < limit.allowed else "beyond"
                     what = f"{users:,} other users, {where} the limit {limit.id} of {limit.license}"
-                    yield _Try(what, replace(base.request, users=users))
+                    yield _Try(what, replace(base.request, users=users), limit=limit)
 
 
 def _fields(base: Rehearsal) -> Iterator[_Try]:

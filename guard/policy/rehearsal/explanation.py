@@ -4,7 +4,8 @@ Nothing is judged here: sentences are made of what a rehearsal, or an entry of t
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from guard.exchange.exchange import Exchange
@@ -12,12 +13,14 @@ from guard.exchange.refusal import Refusal
 from guard.exchange.snapshot import ModelPolicy, Ruling, Snapshot
 from guard.licensing.citation import Citation, cite, cite_duty
 from guard.licensing.license import License
+from guard.licensing.need import Need
 from guard.licensing.purpose import Purpose
 from guard.licensing.verdict import OutputVerdict, output_use_verdict
 from guard.policy.config import Config
+from guard.policy.operator import open_needs
 from guard.policy.rehearsal.changes import Change, Load, changes
 from guard.policy.rehearsal.live_count import LiveCount, live_counts
-from guard.policy.rehearsal.rehearse import REMOVED, Outcome, Rehearsal
+from guard.policy.rehearsal.rehearse import NOTED, PASSED, REMOVED, Outcome, Rehearsal
 from guard.screening.categories import CATEGORIES
 from guard.screening.findings import Finding
 from guard.screening.segments import Direction
@@ -30,6 +33,8 @@ class Explained:
     step: str
     result: str
     """``passed``, ``noted`` or ``refused``."""
+    asks: str
+    """What the step is about, in half a line."""
     says: tuple[str, ...]
     citations: tuple[Citation, ...]
 
@@ -45,6 +50,8 @@ class Explanation:
     output_use: tuple[OutputVerdict, ...]
     thresholds: tuple[LiveCount, ...]
     changes: tuple[Change, ...]
+    unstated: tuple[Need, ...] = ()
+    """What the model's licenses want stated and nobody states."""
 
 
 def explain(rehearsal: Rehearsal, snapshot: Snapshot, config: Config, load: Load) -> Explanation:
@@ -58,14 +65,56 @@ def explain(rehearsal: Rehearsal, snapshot: Snapshot, config: Config, load: Load
     if stated is not None and stated.target is not None:
         verdicts = [output_use_verdict(item, stated, snapshot.target_of(stated.target)) for item in licenses]
     count = rehearsal.request.users + rehearsal.request.known
+    today = datetime.fromtimestamp(rehearsal.request.at, UTC).date()
+    needs = open_needs(model.name, licenses, config, today) if model is not None else []
+    wanted = [f"{_wanted(need)}; operator.unstated is {config.operator.unstated}" for need in needs]
+    steps = (_explained(outcome, licenses) for outcome in rehearsal.outcomes)
     return Explanation(
         rehearsal,
-        tuple(_explained(outcome, licenses) for outcome in rehearsal.outcomes),
+        tuple(_noted(step, wanted) if step.step == "admit" and wanted else step for step in steps),
         purpose if verdicts else None,
         tuple(verdicts),
         tuple(live_counts(licenses, rehearsal.thresholds, count, snapshot.at_limit)),
         tuple(changes(rehearsal, snapshot, config, load)),
+        tuple(needs),
     )
+
+
+ASKS: Mapping[str, str] = {
+    "surface": "is the path served?",
+    "read": "is the body understood?",
+    "identify": "who asks, of which tenant?",
+    "admit": "is the model served, are the fields open?",
+    "agree": "terms accepted?",
+    "locate": "place of use",
+    "entitle": "purpose against output use",
+    "reserve": "a place under the user limit",
+    "detokenize": "token ids turned into text",
+    "screen_prompt": "the prompt against acceptable use",
+    "screen_output": "the answer against acceptable use",
+    "count": "the user, before the answer leaves",
+}
+"""What each step is about."""
+
+
+def headline(found: Explanation) -> str:
+    """Return the verdict, and for a request that is served what goes with it: ``allow, with obligations``."""
+    rehearsal = found.rehearsal
+    things = f"{len(found.unstated)} thing{'' if len(found.unstated) == 1 else 's'} to be stated"
+    left = [*(["obligations"] if rehearsal.obligations else []), *([things] if found.unstated else [])]
+    if rehearsal.refusal is not None or not left:
+        return str(rehearsal.verdict)
+    return f"{rehearsal.verdict}, with {' and '.join(left)}"
+
+
+def _wanted(need: Need) -> str:
+    clause = f" [{need.clause}]" if need.clause else ""
+    return f"{need.license} wants a statement about {need.about}{clause}: {need.text}; nobody states it"
+
+
+def _noted(step: Explained, says: Sequence[str]) -> Explained:
+    """Return ``step`` with more to be said of it."""
+    return replace(step, result=NOTED if step.result == PASSED else step.result, says=(*step.says, *says))
 
 
 def citations(refusal: Mapping[str, Any], licenses: Iterable[License]) -> tuple[Citation, ...]:
@@ -88,7 +137,7 @@ def _explained(outcome: Outcome, licenses: Sequence[License]) -> Explained:
         named = {"license": id_, "clause": clause, "category": None}
         cited.update(dict.fromkeys(citations(named, licenses)))
     says = [*_sentences(outcome), *(f"owed: {text}" for text, facts in owed.items() if not facts)]
-    return Explained(outcome.step, outcome.result, tuple(says), tuple(cited))
+    return Explained(outcome.step, outcome.result, ASKS[outcome.step], tuple(says), tuple(cited))
 
 
 _ABOUT = {

@@ -14,6 +14,7 @@ from guard.evidence.entry import SUFFIX, Entry, parse
 from guard.licensing.citation import Citation, cite_duty
 from guard.licensing.license import License
 from guard.policy.rehearsal.explanation import citations
+from guard.provenance.receipt import request_of
 from guard.screening.categories import CATEGORIES
 
 
@@ -29,6 +30,7 @@ class Told:
 class Recorded:
     """What the audit chain holds about one request."""
 
+    reference: str
     decision: Entry | None
     """None: it was a plain allow, of which only receipts are kept."""
     receipts: tuple[Entry, ...]
@@ -41,7 +43,7 @@ def find(directory: Path, reference: str) -> Recorded | None:
 
     Raises OSError for a journal that cannot be read.
     """
-    needle = msgspec.json.encode(reference)
+    needle = reference.encode()
     decision: list[tuple[Entry, str]] = []
     receipts: list[tuple[Entry, str]] = []
     for path in sorted(directory.glob(f"*{SUFFIX}")):
@@ -53,20 +55,22 @@ def find(directory: Path, reference: str) -> Recorded | None:
                     entry = parse(line)
                 except msgspec.MsgspecError:  # unfinished, or no entry: `guard audit verify` says so
                     continue
-                if entry.facts.get("reference") == reference:
-                    kept = {"decision": decision, "receipt": receipts}.get(entry.kind, [])
-                    kept.append((entry, f"{path}:{number}"))
+                if entry.kind == "decision" and entry.facts.get("reference") == reference:
+                    decision.append((entry, f"{path}:{number}"))
+                elif entry.kind == "receipt" and request_of(str(entry.facts.get("id"))) == reference:
+                    receipts.append((entry, f"{path}:{number}"))
     if not decision and not receipts:
         return None
     places = tuple(place for _, place in (*decision, *receipts))
-    return Recorded(decision[-1][0] if decision else None, tuple(entry for entry, _ in receipts), places)
+    return Recorded(reference, decision[-1][0] if decision else None, tuple(entry for entry, _ in receipts), places)
 
 
 def tell(recorded: Recorded, packs: Mapping[str, License]) -> Iterator[Told]:
     """Yield what was decided about the request, fact by fact, with what ``packs`` say under the clauses."""
     if recorded.decision is None:
         facts = recorded.receipts[0].facts
-        yield Told(f"allowed: a plain allow leaves no entry of its own, but {len(recorded.receipts)} receipts")
+        kept = f"{len(recorded.receipts)} receipt{'' if len(recorded.receipts) == 1 else 's'}"
+        yield Told(f"allowed: a plain allow leaves no entry of its own, but {kept}, one for every finished choice")
         licenses = " + ".join(id_ for id_, _ in facts["licenses"])
         yield Told(f"model {facts['model']}, under {licenses or 'no known license'}, purpose {facts['purpose']}")
         return

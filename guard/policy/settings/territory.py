@@ -22,5 +22,5 @@ class TerritoryConfig(Section):
     unknown: Literal["deny", "allow"] = Field(
         default="deny",
         description="Requests without a known country, for a model whose license excludes places: `deny`, or `allow` "
-        "and record that they were not evaluated.",
+        "and record that they were not evaluated. Without `country_headers` nothing can be told, and that is recorded.",
     )
