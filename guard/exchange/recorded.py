@@ -69,8 +69,8 @@ def _exchange(facts: Mapping[str, Any], snapshot: Snapshot) -> Exchange:
         {use.field: use.value for use in uses},
         given["model"],
         uses=uses,
-        unscannable=["a part"] * given["unscannable"],
-        unknown=["a field"] * given["unknown"],
+        unscannable=["a part"] * min(given["unscannable"], 1),  # whether there are any decides, not how many
+        unknown=["a field"] * min(given["unknown"], 1),
         choices=given["choices"],
     )
     headers = [] if given["purpose"] is None else [(b"x-guard-purpose", given["purpose"].encode())]

@@ -84,7 +84,7 @@ def replay(entries: Iterable[Entry], active: Snapshot, candidate: Snapshot, sinc
         found.decisions += 1
         found.first = entry.time if found.first is None else min(found.first, entry.time)
         found.last = entry.time if found.last is None else max(found.last, entry.time)
-        again = redecide_recorded(entry.facts, candidate, active)
+        again = _again(entry, candidate, active)
         if isinstance(again, Untold):
             found.untold[again.why] = found.untold.get(again.why, 0) + 1
             continue
@@ -92,8 +92,17 @@ def replay(entries: Iterable[Entry], active: Snapshot, candidate: Snapshot, sinc
         if before == again:
             found.unchanged += 1
         else:
-            found.changed.setdefault(_turn(before, again), []).append(str(entry.facts["reference"]))
+            found.changed.setdefault(_turn(before, again), []).append(ascii(entry.facts["reference"])[1:-1])
     return found
+
+
+def _again(entry: Entry, candidate: Snapshot, active: Snapshot) -> Outcome | Untold:
+    """What ``redecide_recorded`` says, or that an entry does not read like one that Guard wrote."""
+    try:
+        recorded_outcome(entry.facts)
+        return redecide_recorded(entry.facts, candidate, active)
+    except (LookupError, TypeError, ValueError, AttributeError, MemoryError, OverflowError):
+        return Untold("its entry is not as this release writes them; guard audit verify tells whether it was changed")
 
 
 def journals(directory: Path) -> Iterator[Entry]:

@@ -240,3 +240,10 @@ def test_a_disk_that_refuses_leaves_everything_as_it_was(promote, world, monkeyp
     monkeypatch.setattr(os, "fsync", full)
     code, _, err = promote("candidate.yaml", "--yes")
     assert (code, err) == (73, "guard.yaml was not changed: No space left on device\n")
+
+
+def test_what_says_the_same_already_leaves_the_policy_before_alone(world, promote):
+    promote("candidate.yaml", "--yes")
+    code, out, _ = promote("candidate.yaml", "--yes")
+    assert (code, out) == (0, "guard.yaml says the same already; nothing is written\n")
+    assert (world / "guard.yaml.before").read_text() == ACTIVE

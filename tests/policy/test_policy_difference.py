@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from guard.evidence.chain import Journal
+from guard.evidence.entry import Entry
 from guard.exchange.record import Ending, facts, verdict
 from guard.policy.difference import Change, Turn, demands, journals, replay
 from guard.policy.load import load
@@ -144,3 +145,12 @@ def test_requests_that_were_turned_away_unread_and_broken_lines_are_no_decisions
 def test_there_may_be_no_journal_at_all(world):
     found = world.replay(world.active)
     assert (found.decisions, found.first, found.changed) == (0, None, {})
+
+
+@pytest.mark.parametrize("damage", [
+    {"given": {}}, {"given": "x"}, {"refused": "x"}, {"findings": [1]}, {"identity": None}, {"reference": 7},
+])  # fmt: skip
+def test_an_entry_that_somebody_wrote_into_is_told_and_ends_nothing(damage):
+    entry = Entry(1, 1.0, "decision", {"policy": "h", "verdict": "allow", **damage}, "0" * 64, "0" * 64)
+    found = replay([entry], None, None)
+    assert (found.decisions, sum(found.untold.values()), found.changed) == (1, 1, {})

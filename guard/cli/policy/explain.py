@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from guard.cli.policy.explanation import as_facts, as_lines, recorded_facts, recorded_lines
+from guard.cli.policy.unknown import known_license
 
 if TYPE_CHECKING:
+    from guard.policy.config import Config
     from guard.policy.load import Loaded
     from guard.policy.rehearsal.explanation import Explanation
     from guard.policy.rehearsal.hypothetical import Request
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
 def explain(
     config: Path | None = typer.Option(None, help="guard.yaml. Default: $GUARD_CONFIG, or else ./guard.yaml."),
     licenses: list[str] | None = typer.Option(
-        None, "--license", metavar="ID", help="Try a license alone instead, or, given several times, a stack of them."
+        None,
+        "--license",
+        metavar="ID",
+        help="Try a license alone instead, or, given several times, a stack of them; of the configuration only its "
+        "packs count then.",
     ),
     model: str | None = typer.Option(None, help="Served name of the model."),
     purpose: str | None = typer.Option(None, help="serve, evaluate, train:TARGET or synthetic-data:TARGET."),
@@ -77,6 +83,7 @@ def _explained(
     from datetime import UTC, datetime
 
     from guard.policy.load import load
+    from guard.policy.locations import configuration
     from guard.policy.rehearsal.cases import SERVED, RunRules
     from guard.policy.rehearsal.explanation import explain as explained
     from guard.policy.rehearsal.hypothetical import settings_for
@@ -84,11 +91,13 @@ def _explained(
 
     source = None
     if licenses:
-        _known_licenses(licenses)
+        if request.caller.tenant is not None:
+            raise typer.BadParameter(
+                "a license alone has no tenants and no keys; allowed: --config with --model", param_hint="--tenant"
+            )
+        own = _known(licenses, configuration(config))
         request = replace(request, model=request.model or SERVED)
-        settings = {**settings_for(licenses, request.model or "", request.caller), **settings}
-        if config is not None:
-            raise typer.BadParameter("allowed: --license, or --config with --model", param_hint="--license")
+        settings = {**settings_for(licenses, request.model or "", request.caller), **own, **settings}
     else:
         source = _configuration(config)
     day, rules = datetime.fromtimestamp(request.at, UTC).date(), RunRules()
@@ -97,14 +106,15 @@ def _explained(
         return load(source, {**settings, **over}, today=day, environment=os.environ, rules=rules)
 
     active = loaded({})
+    if request.caller.tenant is not None:
+        _known_tenant(request.caller.tenant, active.config)
     rehearsal = rehearse(active.snapshot, request)
     return explained(rehearsal, active.snapshot, active.config, lambda over: loaded(over).snapshot)
 
 
 def _recorded(config: Path | None, reference: str, as_json: bool) -> None:
+    from guard.policy.known import known_licenses
     from guard.policy.load import load_config
-    from guard.policy.locations import shipped_licenses
-    from guard.policy.packs import load_packs
     from guard.policy.rehearsal.recorded import find
     from guard.provenance.layout import Layout
 
@@ -115,7 +125,7 @@ def _recorded(config: Path | None, reference: str, as_json: bool) -> None:
         typer.echo(f"{directory}: nothing is recorded about {reference}; plain allows are not, unless "
                    "evidence.decisions is all", err=True)  # fmt: skip
         raise typer.Exit(1)
-    packs = load_packs([shipped_licenses(), *(Path(name) for name in settings.policies)])
+    packs = known_licenses([Path(name) for name in settings.policies])
     if as_json:
         typer.echo(json.dumps(recorded_facts(recorded, packs), indent=2))
         return
@@ -132,16 +142,27 @@ def _configuration(given: Path | None) -> Path:
     return found
 
 
-def _known_licenses(licenses: list[str]) -> None:
-    from guard.policy.document import nearest
-    from guard.policy.packs import shipped_packs
+def _known(licenses: list[str], configuration: Path | None) -> dict[str, object]:
+    """Return the settings that name the packs ``licenses`` may be in; one that nobody knows is bad usage."""
+    from guard.policy.known import known_licenses, own_packs
 
-    packs = shipped_packs()
+    own = own_packs(configuration)
+    packs = known_licenses(own)
     for id_ in licenses:
-        if id_ not in packs:
-            near = nearest(id_, packs)
-            hint = f"; did you mean '{near}'?" if near else f"; allowed: {', '.join(packs)}"
-            raise typer.BadParameter(f"unknown license '{id_}'{hint}", param_hint="--license")
+        known_license(id_, packs, "--license")
+    return {"policies": list(map(str, own))} if own else {}
+
+
+def _known_tenant(name: str, config: "Config") -> None:
+    """Raise typer.BadParameter if ``config`` has neither a tenant nor a key called ``name``."""
+    from guard.policy.document import nearest
+
+    names = dict.fromkeys([*config.tenants, *(key.name for key in config.identity.keys)])
+    if name in names:
+        return
+    near = nearest(name, names)
+    hint = f"did you mean '{near}'?" if near else f"allowed: {', '.join(names) or 'none, as there are none'}"
+    raise typer.BadParameter(f"no tenant and no key is called '{name}'; {hint}", param_hint="--tenant")
 
 
 def _body(name: str) -> "Mapping[str, object] | bytes":

@@ -40,6 +40,9 @@ def promote(
         raise typer.BadParameter("there is no guard.yaml here to promote over", param_hint="--config")
     source = candidate or _named(path)
     active, proposed = both(path, source)
+    if source.read_bytes() == path.read_bytes():
+        typer.echo(f"{path} says the same already; nothing is written")  # the policy before stays in NAME.before
+        return
     changes = demands(active, proposed)
     for line in change_lines(changes, wordings(active, proposed)):
         typer.echo(line)
