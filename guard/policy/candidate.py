@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from guard.policy.document import PolicyError, Problem
+from guard.policy.document import PolicyError, Problem, foreseen
 from guard.policy.load import Loaded, RuleCache, digest_of, load, load_config, watched_paths
 
 
@@ -64,7 +64,8 @@ class CandidatePolicy:
         self._seen = digest_of(self._watched)
         if path is not None:
             try:  # which takes a second where rules are compiled: until then the one before is compared with
-                loaded = load_candidate(path, self._overrides, today=self._tried, rules=self._rules)
+                with foreseen(str(path)):
+                    loaded = load_candidate(path, self._overrides, today=self._tried, rules=self._rules)
             except PolicyError as error:
                 problems = error.problems
                 self._watch_named(path)
@@ -82,7 +83,7 @@ class CandidatePolicy:
         """Watch what a candidate with problems names, so that mending any of its files is noticed."""
         try:
             watched = watched_paths(path, load_config(path, self._overrides))
-        except PolicyError:
+        except PolicyError:  # nothing can be told of what it names
             return
         self._watched, self._seen = watched, digest_of(watched)
 

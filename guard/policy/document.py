@@ -3,7 +3,9 @@
 A problem reads ``file:line: path: found X; allowed: Y; did you mean 'Z'?``; a load reports all its problems at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,13 +14,25 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
+from guard.policy.reading import read_bounded
+
 Location = tuple[str | int, ...]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is ten times faster and gives the same nodes
+MAX_DEPTH = 100
+"""Most lists and mappings inside each other. The parser's own composer recurses in C, where depth kills the process."""
+MAX_NODES = 200_000
+"""Most values of a file, those behind an alias counted every time."""
+LONG = 200
+"""Characters of a word for which no nearest choice is looked for: it takes their square, and nobody meant one."""
+_USERINFO = re.compile(r"(?<=://)\S*@")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a policy. ``line`` is 1-based, 0 for what stands in no file: ``defaults``, ``command line``."""
+    """One mistake in a policy. ``line`` is 1-based, 0 for what stands in no file: ``defaults``, ``command line``.
+
+    It goes to logs and to the audit chain, so user and password of a URL are not shown in it.
+    """
 
     file: str
     line: int
@@ -26,6 +40,12 @@ class Problem:
     found: str
     allowed: str = ""
     nearest: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("path", "found", "allowed", "nearest"):
+            text = getattr(self, name)
+            if text is not None and "://" in text:
+                object.__setattr__(self, name, masked(text))
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
@@ -62,6 +82,20 @@ class PolicyError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+
+@contextmanager
+def foreseen(file: str) -> Iterator[None]:
+    """Turn whatever goes wrong within into a PolicyError about ``file``: no policy is worth the process for it.
+
+    An exception's text may hold anything, so only its name is told; the exception itself is the cause.
+    """
+    try:
+        yield
+    except PolicyError:
+        raise
+    except Exception as error:
+        raise PolicyError([Problem(file, 0, "", f"cannot be loaded: {type(error).__name__}")]) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +153,15 @@ class Document:
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """Return the choice that ``word`` most likely means, or None."""
+    if len(word) > LONG:
+        return None
     found = get_close_matches(word, list(choices), 1)
     return found[0] if found else None
+
+
+def masked(text: str) -> str:
+    """Return ``text`` with ``...`` for user and password of every URL in it."""
+    return _USERINFO.sub("...@", text)
 
 
 def show(location: Location) -> str:
@@ -137,9 +178,9 @@ def read(path: Path) -> Document:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of ``path``. Raises PolicyError when it cannot be read or is not UTF-8."""
+    """Return the text of ``path``. Raises PolicyError when it cannot be read (``read_bounded``) or is not UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bounded(path).decode().replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not UTF-8 text"
         raise PolicyError([Problem(str(path), 1, "", f"cannot be read: {reason}")]) from error
@@ -159,13 +200,48 @@ def scan(text: str, file: str) -> Document:
     problems: list[Problem] = []
     lost: set[Location] = set()
     try:
+        _measure(text, file)
         root = yaml.compose(text, Loader=_LOADER)
         data = _Builder(file, lines, problems, lost).build(root, ()) if root is not None else None
     except yaml.YAMLError as error:
         raise PolicyError([syntax_problem(error, text, file)]) from error
-    except RecursionError as error:
-        raise PolicyError([Problem(file, 1, "", "nested too deeply, or an alias that contains itself")]) from error
     return Document(file, data, lines, tuple(problems), frozenset(lost))
+
+
+def _measure(text: str, file: str) -> None:
+    """Raise PolicyError if ``text`` is nested too deeply or holds too much; raises yaml.YAMLError if it is no YAML."""
+    loader = _LOADER(text)
+    sizes: dict[str, int] = {}
+    opened: list[tuple[str | None, int]] = []  # each open list or mapping: its anchor, and how much was before it
+    count = 0
+    try:
+        while not isinstance(event := loader.get_event(), yaml.StreamEndEvent):
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                count += 1
+                if event.anchor is not None:
+                    sizes[event.anchor] = 1
+            elif kind is yaml.SequenceStartEvent or kind is yaml.MappingStartEvent:
+                opened.append((event.anchor, count))
+                count += 1
+            elif kind is yaml.SequenceEndEvent or kind is yaml.MappingEndEvent:
+                anchor, before = opened.pop()
+                if anchor is not None:
+                    sizes[anchor] = count - before
+            elif kind is yaml.AliasEvent:
+                if any(anchor == event.anchor for anchor, _ in opened):
+                    raise _excess(event, file, f"an alias that contains itself, *{event.anchor}", "no such alias")
+                count += sizes.get(event.anchor, 1)
+            if len(opened) > MAX_DEPTH:
+                raise _excess(event, file, "nested too deeply", f"up to {MAX_DEPTH} levels")
+            if count > MAX_NODES:
+                raise _excess(event, file, "too many values, aliases counted", f"up to {MAX_NODES} in a file")
+    finally:
+        loader.dispose()
+
+
+def _excess(event: yaml.Event, file: str, found: str, allowed: str) -> PolicyError:
+    return PolicyError([Problem(file, event.start_mark.line + 1, "", found, allowed)])
 
 
 class _Builder:
@@ -201,11 +277,16 @@ class _Builder:
             return node.value  # `off` and `no` are words here, as in YAML 1.2; a truth value's field takes them
         try:
             return self._scalars.construct_object(node, deep=True)
-        except (yaml.MarkedYAMLError, ValueError) as error:  # an unknown tag, a date such as 2026-02-31
-            reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
-            self._note(node.start_mark.line + 1, at, f"not a value: {reason}")
-            self._lost.add(at)
-            return None
+        except yaml.MarkedYAMLError as error:  # an unknown tag
+            return self._no_value(node, at, error.problem or "")
+        except ValueError as error:  # a date such as 2026-02-31
+            return self._no_value(node, at, str(error))
+        except (ArithmeticError, AttributeError, LookupError, TypeError):  # `!!int ""`, `!!timestamp tomorrow`
+            return self._no_value(node, at, f"not what {node.tag.removeprefix('tag:yaml.org,2002:')} looks like")
+
+    def _no_value(self, node: yaml.Node, at: Location, reason: str) -> None:
+        self._note(node.start_mark.line + 1, at, f"not a value: {reason}")
+        self._lost.add(at)
 
     def _note(self, line: int, at: Location, found: str, allowed: str = "") -> None:
         self._problems.append(Problem(self._file, line, show(at), found, allowed))

@@ -18,6 +18,7 @@ from guard.policy.config import Config
 from guard.policy.document import PolicyError, Problem
 from guard.policy.load import Loaded, digest_of
 from guard.policy.locations import yaml_files
+from guard.policy.reading import is_directory, read_bounded
 from guard.policy.record import write_private
 
 DIRECTORY, CURRENT, MANIFEST = "last-good", "current", "manifest.json"
@@ -52,15 +53,13 @@ def keep(state_dir: Path, path: Path, loaded: Loaded) -> bool:
     try:
         files, directories = [], []
         for number, original in enumerate(_copied(path, loaded.config)):
-            place = f"{number}/{original.name}"  # under its own name, which the hash of the policy is over
-            (draft / place).parent.mkdir(mode=0o700)
-            pairs = [(original, draft / place)]
-            if original.is_dir():
-                (draft / place).mkdir(mode=0o700)
-                directories.append({"copy": place, "original": _absolute(original)})
-                pairs = [(file, draft / place / file.name) for file in yaml_files(original)]
-            for file, copy in pairs:
-                content = file.read_bytes()
+            place = draft / str(number)  # a directory may be called '..'; files keep their names, as the hash is over them
+            place.mkdir(mode=0o700)
+            is_whole = is_directory(original)
+            if is_whole:
+                directories.append({"copy": place.name, "original": _absolute(original)})
+            for file in yaml_files(original) if is_whole else [original]:
+                copy, content = place / file.name, read_bounded(file)
                 write_private(copy, content)
                 name, digest = str(copy.relative_to(draft)), sha256(content).hexdigest()
                 files.append({"copy": name, "original": _absolute(file), "sha256": digest})
@@ -97,7 +96,7 @@ class _Unsound(ValueError):
 
 def _read(home: Path, path: Path) -> Copy:
     place = (home / CURRENT).resolve(strict=True)
-    written = (place / MANIFEST).read_bytes()
+    written = read_bounded(place / MANIFEST)
     if sha256(written).hexdigest() != place.name:
         raise _Unsound("the manifest is not the one that was written")
     manifest: Any = json.loads(written)
@@ -108,7 +107,7 @@ def _read(home: Path, path: Path) -> Copy:
     if there != {*copies, MANIFEST}:
         raise _Unsound(f"'{min(there ^ {*copies, MANIFEST})}' is missing, or is one too many")
     for name, digest in copies.items():
-        if sha256((place / name).read_bytes()).hexdigest() != digest:
+        if sha256(read_bounded(place / name)).hexdigest() != digest:
             raise _Unsound(f"'{name}' is not the file that was copied")
     configuration, *others = manifest["files"]
     if configuration["original"] != _absolute(path):

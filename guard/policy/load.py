@@ -6,7 +6,7 @@ of half an update.
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -16,9 +16,10 @@ from typing import Any
 from guard.exchange.snapshot import Ruling, Snapshot
 from guard.policy import check
 from guard.policy.config import Config
-from guard.policy.document import Caution, Document, Location, PolicyError, Problem, in_order, read_text, scan
+from guard.policy.document import Caution, Document, Location, PolicyError, Problem, foreseen, in_order, read_text, scan
 from guard.policy.locations import shipped_licenses, shipped_rules, yaml_files
 from guard.policy.packs import read_packs, shipped_files, shipped_packs
+from guard.policy.reading import is_directory, read_bounded, unusable
 from guard.policy.rules import load_rules
 from guard.policy.settings.shadows import Shadows
 from guard.policy.snapshot import build, rulings
@@ -64,6 +65,9 @@ class Loaded:
     """Where everything stands in the configuration file."""
     packs: Mapping[str, Document] = field(default_factory=dict)
     """Where everything stands in the license packs, by id."""
+    own_rules: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    """What the rules of the operator's own files do where no license rules on their categories: ``block``, ``flag`` ...
+    by ``("screening", "rules", ID)``, and ``("tenants", NAME, "rules", ID)`` for those of a tenant."""
 
 
 _RulesKey = tuple[str, date, frozenset[str]]
@@ -101,7 +105,8 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
 
     Relative paths of files to be read come out relative to the configuration file. Raises PolicyError.
     """
-    read = read_config(path, overrides or {})
+    with foreseen(_named(path)):
+        read = read_config(path, overrides or {})
     if read.problems:
         raise PolicyError(read.problems)
     return read.value
@@ -128,10 +133,11 @@ def load(
         before = first
         outcome: Loaded | PolicyError
         try:
-            read = read_config(path, overrides or {}, place)
-            watched = watched_paths(path, read.value)
-            before = digest_of(watched)
-            outcome = _load(read, watched, before, overrides or {}, day, environment, cache)
+            with foreseen(_named(path)):
+                read = read_config(path, overrides or {}, place)
+                watched = watched_paths(path, read.value)
+                before = digest_of(watched)
+                outcome = _load(read, watched, before, overrides or {}, day, environment, cache)
         except PolicyError as error:
             outcome = error
         if digest_of(own) == first and digest_of(watched) == before:
@@ -139,6 +145,10 @@ def load(
                 raise outcome
             return outcome
     raise PolicyError([Problem(str(path), 0, "", "the files change while they are read", "files that keep still")])
+
+
+def _named(path: Path | None) -> str:
+    return "defaults" if path is None else str(path)
 
 
 def rulings_for(license_id: str) -> Mapping[str, Ruling]:
@@ -157,15 +167,18 @@ def watched_paths(path: Path | None, config: Config) -> tuple[Path, ...]:
 
 
 def digest_of(paths: Iterable[Path]) -> str:
-    """Return a digest over the names and contents of files, and of the YAML files in directories, as they are now."""
+    """Return a digest over the names and contents of files, and of the YAML files in directories, as they are now.
+
+    Never raises: of what cannot be read (``read_bounded``) the reason is its content.
+    """
     digest = sha256()
     for path in paths:
-        for file in yaml_files(path) if path.is_dir() else [path]:
+        for file in _files(path):
             try:
-                content = file.read_bytes()
-            except OSError:
-                content = b"\0unreadable"
-            digest.update(f"{file.name}\0{len(content)}\0".encode())
+                content = read_bounded(file)
+            except OSError as error:
+                content = f"\0unreadable: {error.strerror}".encode()
+            digest.update(f"{file.name}\0{len(content)}\0".encode(errors="surrogatepass"))
             digest.update(content)
         digest.update(b"\n")
     return digest.hexdigest()
@@ -231,15 +244,46 @@ def _load(
     last_days += [statement.expires for statement in config.operator.statements]
     last_days += [entry.expires for entry in config.shadows]
     last_days += [exemption.expires for rule in rules for exemption in rule.exceptions]
-    expiring = [day + timedelta(days=1) for day in last_days if day >= today]
+    expiring = [day + timedelta(days=1) for day in last_days if today <= day < date.max]
     own_files = (path for path in watched if path.is_file() and path not in files)
-    loaded_from, until = (*own_files, *files), min(expiring, default=None)
-    return Loaded(config, snapshot, loaded_from, watched, digest, until, cautions, document, pack_set.documents)
+    return Loaded(
+        config,
+        snapshot,
+        files=(*own_files, *files),
+        watched=watched,
+        digest=digest,
+        expires=min(expiring, default=None),
+        cautions=cautions,
+        document=document,
+        packs=pack_set.documents,
+        own_rules=_own_rules(config, compiled),
+    )
+
+
+def _files(path: Path) -> Sequence[Path]:
+    return yaml_files(path) if is_directory(path) else [path]
 
 
 def _rule_files(config: Config) -> tuple[Path, ...]:
     named = [Path(name) for name in config.screening.rules]
-    return tuple(file for path in (shipped_rules(), *named) for file in (yaml_files(path) if path.is_dir() else [path]))
+    return tuple(file for path in (shipped_rules(), *named) for file in _files(path))
+
+
+def _own_rules(config: Config, compiled: Mapping[str | None, RuleSet]) -> dict[tuple[str, ...], str]:
+    """The actions of the rules in the operator's own files; shipped ones come and go with Guard's version."""
+    found: dict[tuple[str, ...], str] = {}
+    owned = [(None, config.screening.rules), *((name, tenant.rules) for name, tenant in config.tenants.items())]
+    for owner, named in owned:
+        at = ("screening",) if owner is None else ("tenants", owner)
+        ids = {id_ for name in named for file in _files(Path(name)) for id_ in _rule_ids(file)}
+        rules = compiled[owner].rules if ids else ()
+        found |= {(*at, "rules", rule.id): rule.action.name.lower() for rule in rules if rule.id in ids}
+    return found
+
+
+def _rule_ids(file: Path) -> Iterator[str]:
+    for rule in scan(read_text(file), str(file)).data.get("rules") or ():
+        yield rule["id"]
 
 
 def read_config(
@@ -264,6 +308,7 @@ def read_config(
         named += [("tenants", name, "rules") for name in tenants] if isinstance(tenants, dict) else []
         for location in (*READ_FILES, *named):
             _resolve(data, location, place or (lambda name: str(path.parent / name)))
+        document = _without_unusable(document, data, (*READ_FILES, *named, ("state_dir",)))
     try:
         read = salvage(replace(document, data=data), Config)
     except PolicyError as error:
@@ -292,6 +337,23 @@ def _resolve(data: dict[str, Any], location: Location, place: Callable[[str], st
         inner[last] = place(value)
     elif isinstance(value, list):
         inner[last] = [place(item) if isinstance(item, str) else item for item in value]
+
+
+def _without_unusable(document: Document, data: dict[str, Any], locations: Iterable[Location]) -> Document:
+    """Return ``document`` with a flaw for each of the paths at ``locations`` in ``data`` where nothing can be."""
+    flaws: list[Problem] = []
+    lost: set[Location] = set()
+    for location in locations:
+        value: Any = data
+        for name in location:
+            value = value.get(name) if isinstance(value, dict) else None
+        listed = [((*location, index), item) for index, item in enumerate(value)] if isinstance(value, list) else []
+        for at, item in listed or [(location, value)]:
+            reason = unusable(item) if isinstance(item, str) else None
+            if reason is not None:
+                flaws.append(document.problem(at, f"cannot be read: {reason}", "the path of a file"))
+                lost.add(at)
+    return replace(document, flaws=(*document.flaws, *flaws), lost=document.lost | lost)
 
 
 def overridden(problem: Problem, overrides: Mapping[str, object]) -> Problem:

@@ -12,6 +12,7 @@ from guard.licensing.license import License, OutputRule
 from guard.licensing.lineage import stacks
 from guard.licensing.text import TextDigests, digests, licenses_with_text, matches
 from guard.policy.config import Config
+from guard.policy.reading import LICENSE_BYTES, read_bounded
 from guard.policy.settings.models import ModelConfig
 
 Stack = tuple[str, ...]
@@ -57,7 +58,7 @@ def license_text(model: ModelConfig) -> TextDigests | None:
     """Return the digests of the license file beside the weights, or what is stated of it; None where nothing is."""
     if model.license_file is not None:
         try:
-            return digests(Path(model.license_file).read_bytes())
+            return digests(read_bounded(Path(model.license_file), LICENSE_BYTES))
         except OSError:
             return None  # the check of the models says that it cannot be read
     return TextDigests(model.license_sha256, "") if model.license_sha256 is not None else None

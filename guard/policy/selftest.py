@@ -96,7 +96,9 @@ class SelfTest:
                 continue
             for path in files:
                 try:
-                    for result in bench.run(read_cases(path, loaded.snapshot.packs)):
+                    read = read_cases(path, loaded.snapshot.packs)
+                    bench.prepare(read)
+                    for result in bench.run(read):
                         if not result.passed:
                             said = f"{'; '.join(result.failures)}; {decided(result.rehearsal)}"
                             yield Problem(str(path), result.line, result.case.name, said, "what the case expects")

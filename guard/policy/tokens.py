@@ -18,6 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from guard.policy.reading import read_bounded
 from guard.policy.settings.identity import JwtConfig
 
 LEEWAY = 30.0
@@ -104,7 +105,7 @@ def build_verifier(
         return TokenVerifier(config, {None: secret}, clock)
     file = config.key_file or config.jwks_file or ""
     try:
-        data = Path(file).read_bytes()
+        data = read_bounded(Path(file))
     except OSError as error:
         raise KeyProblem(f"{file} cannot be read: {error.strerror}") from error
     return TokenVerifier(config, {None: _public_key(data)} if config.key_file else _key_set(data, config), clock)

@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 from guard.policy.document import Document, Location, PolicyError, Problem, nearest
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+_CREDENTIALS = re.compile(r"(?s)(?<=://).*@|^[^/:@]*:.*@")
+"""What may be user and password in a value that should have been a URL: never shown, however it is written."""
 
 WORDINGS: Mapping[str, str] = {
     "string_type": "text",
@@ -182,7 +184,8 @@ def _shown(given: Any) -> str:
         return "a list"
     if given is None:
         return "nothing"
-    return f"'{(str(given).lower() if isinstance(given, bool) else str(given))[:80]}'"
+    text = str(given).lower() if isinstance(given, bool) else str(given)
+    return f"'{_CREDENTIALS.sub('...@', text)[:80]}'"
 
 
 def _allowed(kind: str, context: Mapping[str, Any], message: str, model: type[BaseModel], location: Location) -> str:

@@ -22,7 +22,10 @@ def no_shipped_rules(tmp_path_factory, monkeypatch):
 def test_list_has_a_line_for_every_license(capsys):
     assert run(["policy", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["LICENSE", *shipped_packs()]
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["LICENSE", *shipped_packs()]
+    assert max(map(len, lines)) <= 120
+    told = " ".join(" ".join(lines).split())
+    assert all(f"{license_.id} {license_.status.value} " in told for license_ in shipped_packs().values())
     assert "MAU > 100,000,000 (standing)" in next(line for line in lines if line.startswith("qwen-2024"))
 
 
@@ -55,6 +58,8 @@ def test_show_marks_what_is_not_confirmed(capsys):
 def test_an_unknown_license_is_bad_usage_with_the_nearest_name(capsys):
     assert run(["policy", "show", "llama-31"]) == 64
     assert "did you mean 'llama-3.1'?" in capsys.readouterr().err
+    assert run(["policy", "show", "zzz"]) == 64
+    assert "unknown license 'zzz'; `guard policy list` names those that" in capsys.readouterr().err
 
 
 def test_check_of_a_good_configuration_prints_its_hash(tmp_path, capsys):

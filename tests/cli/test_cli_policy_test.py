@@ -69,14 +69,52 @@ def test_as_json(tmp_path, capsys):
     }  # fmt: skip
 
 
-def test_mistakes_of_all_files_are_told_before_anything_runs(tmp_path, capsys):
+def test_files_with_mistakes_are_told_and_the_others_run(tmp_path, capsys):
     first = write(tmp_path / "c/a.yaml", GOOD.replace("allow", "alow"))
     write(tmp_path / "c/b.yaml", GOOD)
     last = write(tmp_path / "c/c.yaml", GOOD.replace("name: hello", "name: hello, settings: {mode: off}"))
-    assert run(["policy", "test", str(tmp_path / "c")]) == 1
+    (tmp_path / "none").mkdir()
+    arguments = ["policy", "test", *(str(tmp_path / name) for name in ("c", "none", "nowhere.yaml"))]
+    assert run(arguments) == 1
     out, err = capsys.readouterr()
-    assert out == ""
-    assert [line.split(": ")[0] for line in err.splitlines()] == [f"{first}:3", f"{last}:3"]
+    assert out.splitlines() == [
+        f"{first}: not run, 1 problem",
+        f"{tmp_path}/c/b.yaml: 1 case passed, 0 failed",
+        f"{last}: not run, 1 problem",
+        f"{tmp_path}/none: not run, 1 problem",
+        f"{tmp_path}/nowhere.yaml: not run, 1 problem",
+        "1 case passed, 0 failed, 4 files not run",
+    ]
+    places = [line.split(": ")[0] for line in err.splitlines()]
+    assert places == [f"{first}:3", f"{last}:3", f"{tmp_path}/none", f"{tmp_path}/nowhere.yaml:1"]
+    assert run([*arguments, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ok"], found["passed"], found["failed"], len(found["cases"])) == (False, 1, 0, 1)
+    assert [(one["file"], one["path"]) for one in found["problems"][:2]] == [
+        (str(first), "cases[0].expect.verdict"), (str(last), "cases[0].settings.mode"),
+    ]  # fmt: skip
+
+
+PACK = (
+    "id: acme-1.0\nname: Acme\ndate: '2026'\nstatus: confirmed\nfamily: acme\nversion: acme\nsources: [Acme]\n"
+    "output_use: {rule: unrestricted, status: confirmed}\n"
+)
+
+
+def test_cases_are_about_the_packs_of_the_configuration_and_those_that_are_named(tmp_path, monkeypatch, capsys):
+    write(tmp_path / "packs/acme-1.0.yaml", PACK)
+    path = write(tmp_path / "cases/acme.yaml", GOOD.replace("mistral-apache", "acme-1.0"))
+    assert run(["policy", "test", str(path)]) == 1
+    assert "unknown license 'acme-1.0'" in capsys.readouterr().err
+    assert run(["policy", "test", str(path), "--packs", "packs"]) == 0
+    config = write(tmp_path / "etc/guard.yaml", "policies: [../packs]\ntests: [../cases]\nlicense: acme-1.0\n")
+    assert run(["policy", "test", str(path), "--config", str(config)]) == 0
+    assert run(["policy", "test", "--config", str(config)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 cases passed, 0 failed"
+    monkeypatch.setenv("GUARD_CONFIG", str(config))
+    assert run(["policy", "test", str(path)]) == 0
+    assert run(["policy", "check", str(path)]) == 0
+    assert run(["policy", "check"]) == 0
 
 
 @pytest.mark.parametrize(("patience", "shown"), [(-1, True), (1e9, False)])

@@ -98,7 +98,7 @@ def test_keys_are_named_and_not_copied_and_nobody_else_reads_the_copy(place):
     active = place.start()
     active.keep()
     names = {str(path.relative_to(place.copies)) for path in place.copies.rglob("*")}
-    assert names == {"0", "0/guard.yaml", "1", "1/packs", "1/packs/acme.yaml", "2", "2/rules.yaml", MANIFEST}
+    assert names == {"0", "0/guard.yaml", "1", "1/acme.yaml", "2", "2/rules.yaml", MANIFEST}
     for path in (place.state / DIRECTORY, *place.copies.resolve().rglob("*")):
         assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
     place.write("mode: maybe\n")
@@ -113,8 +113,8 @@ def tamper(path):
     ("damage", "said"),
     [
         (lambda copy: tamper(copy / "0/guard.yaml"), "'0/guard.yaml' is not the file that was copied"),
-        (lambda copy: (copy / "1/packs/acme.yaml").unlink(), "'1/packs/acme.yaml' is missing"),
-        (lambda copy: (copy / "1/packs/more.yaml").write_text(PACK), "'1/packs/more.yaml' is missing, or is one too"),
+        (lambda copy: (copy / "1/acme.yaml").unlink(), "'1/acme.yaml' is missing"),
+        (lambda copy: (copy / "1/more.yaml").write_text(PACK), "'1/more.yaml' is missing, or is one too"),
         (lambda copy: tamper(copy / MANIFEST), "the manifest is not the one that was written"),
         (lambda copy: (copy / MANIFEST).unlink(), "no copy that can be read (FileNotFoundError)"),
         (lambda copy: (copy.parent / CURRENT).unlink(), "no copy that can be read (FileNotFoundError)"),

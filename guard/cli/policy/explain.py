@@ -122,8 +122,11 @@ def _recorded(config: Path | None, reference: str, as_json: bool) -> None:
     directory = Layout(Path(settings.state_dir)).audit
     recorded = find(directory, reference)
     if recorded is None:
-        typer.echo(f"{directory}: nothing is recorded about {reference}; plain allows are not, unless "
-                   "evidence.decisions is all", err=True)  # fmt: skip
+        typer.echo(
+            f"{directory}: nothing is recorded about {reference}: no decision, and no receipt; plain allows leave "
+            "receipts only, unless evidence.decisions is all",
+            err=True,
+        )
         raise typer.Exit(1)
     packs = known_licenses([Path(name) for name in settings.policies])
     if as_json:

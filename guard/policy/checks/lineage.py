@@ -10,6 +10,7 @@ from guard.licensing.purpose import TRAIN, Purpose
 from guard.licensing.verdict import OutputVerdict, Verdict, stack_verdict
 from guard.policy.config import Config
 from guard.policy.document import Caution, Document, Location, Problem, nearest
+from guard.policy.reading import LICENSE_BYTES, unreadable
 from guard.policy.resolution import drift, stack_of, teachers
 from guard.policy.settings.models import ModelConfig
 
@@ -19,8 +20,11 @@ def lineage(config: Config, document: Document, packs: Mapping[str, License]) ->
     packs_lost = document.misses(("policies",))
     for name, model in config.models.items():
         at: Location = ("models", name)
-        if model.license_file is not None and not Path(model.license_file).is_file():
-            yield document.problem((*at, "license_file"), f"no file '{model.license_file}'", "a file that can be read")
+        wrong = unreadable(Path(model.license_file), LICENSE_BYTES) if model.license_file is not None else None
+        if wrong is not None:
+            there = Path(str(model.license_file)).exists()
+            found = f"'{model.license_file}' cannot be read: {wrong}" if there else f"no file '{model.license_file}'"
+            yield document.problem((*at, "license_file"), found, "a file that can be read")
         for index, (teacher, stack) in enumerate(teachers(model, packs)):
             where = (*at, "outputs_of", index) if (*at, "outputs_of", index) in document.lines else (*at, "outputs_of")
             if stack is None:

@@ -52,6 +52,32 @@ MISTAKES = {
             "users; did you mean 'expect'?"
         ),
     ),
+    "a user beside the case's name": (
+        QWEN + "  - {name: a, user: bob, expect: {verdict: allow}}\n",
+        (
+            "{}:3: cases[0].user: unknown name; allowed: answer, at, expect, identity, known, name, request, settings, "
+            "users; did you mean 'identity.user'?"
+        ),
+    ),
+    "a text of the identity": (
+        QWEN + "  - {name: a, identity: {text: Hi}, expect: {verdict: allow}}\n",
+        (
+            "{}:3: cases[0].identity.text: unknown name; allowed: claims, country, purpose, source, tenant, user; did you "
+            "mean 'request.text'?"
+        ),
+    ),
+    "a model of a case": (
+        QWEN + "  - {name: a, model: m, expect: {verdict: allow}}\n",
+        "{}:3: cases[0].model: unknown name; allowed: model at the top of the file, beside cases",
+    ),
+    "a model of a request": (
+        QWEN + "  - {name: a, request: {model: m}, expect: {verdict: allow}}\n",
+        "{}:3: cases[0].request.model: unknown name; allowed: model at the top of the file, beside cases",
+    ),
+    "a time of a request": (
+        QWEN + "  - {name: a, request: {at: 2026-06-01}, expect: {verdict: allow}}\n",
+        "{}:3: cases[0].request.at: unknown name; allowed: at of the case itself, beside request",
+    ),
     "an unknown verdict": (
         QWEN + "  - {name: a, expect: {verdict: alow}}\n",
         "{}:3: cases[0].expect.verdict: 'alow'; allowed: allow, deny, flag, not_evaluated; did you mean 'allow'?",
@@ -93,6 +119,20 @@ MISTAKES = {
     "a setting with a typing mistake": (
         QWEN + "  - name: a\n    settings:\n      usage:\n        at_limt: observe\n    expect: {verdict: allow}\n",
         "{}:6: cases[0].settings.usage.at_limt: unknown name; allowed:",
+    ),
+    "a setting without a part of it": (
+        QWEN
+        + "  - name: a\n    settings:\n      screening: {actions: {S9: flag}, relax: [{category: S9, expires: 2030-01-01, reason: r}]}\n"
+        + "    expect: {verdict: allow}\n",
+        "{}:5: cases[0].settings.screening.relax[0].owner: missing; allowed:",
+    ),
+    "a license twice in a stack": (
+        "license: [gemma, gemma]\ncases:\n  - {name: a, expect: {verdict: allow}}\n",
+        "{}:1: license:",
+    ),
+    "a setting that is one of the license's": (
+        "license: llama-3.2\ncases:\n  - name: a\n    settings: {default_model: x}\n    expect: {verdict: allow}\n",
+        "{}:4: cases[0].settings.default_model:",
     ),
     "a setting that contradicts the license": (
         QWEN + "  - name: a\n    settings: {usage: {limits: {gemma: 5}}}\n    expect: {verdict: allow}\n",

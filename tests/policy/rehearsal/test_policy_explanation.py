@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from guard.policy.load import load
-from guard.policy.rehearsal.explanation import explain
+from guard.policy.rehearsal.explanation import ASKS, explain
 from guard.policy.rehearsal.hypothetical import Caller, Request, settings_for
 from guard.policy.rehearsal.rehearse import rehearse
 
@@ -76,6 +76,25 @@ def test_at_a_limit_a_known_user_room_and_observing_would_help():
 def test_a_known_user_is_told_where_the_room_ends():
     found, _ = explained(["qwen-2024"], {"usage.at_limit": "refuse_all"}, users=99_999_000, known=True)
     assert said(found)["100,000,001 other users, beyond the limit mau_100m of qwen-2024"] == "deny"
+
+
+def test_room_below_the_licenses_limit_is_none_beyond_the_operators_own():
+    settings = {"usage.at_limit": "refuse_newcomers", "usage.limits": {"qwen-2024": 5_000_000}}
+    found, _ = explained(["qwen-2024"], settings)
+    tried = "99,999,999 other users, below the limit mau_100m of qwen-2024"
+    assert said(found)[f"{tried}; the operator's own limit of 5,000,000 still refuses"] == "deny"
+    assert said(found)["5,000,001 other users, beyond the limit operator of qwen-2024"] == "deny"
+
+
+def test_the_strictest_license_of_a_stack_still_refuses_below_the_limit_of_another():
+    found, _ = explained(["tongyi-qianwen-2023", "qwen-2024"], {"usage.at_limit": "refuse_newcomers"})
+    assert not any("still refuses" in what for what in said(found))
+
+
+def test_every_step_of_the_road_says_what_it_asks():
+    found, _ = explained(["qwen-2024"], answer="Hello")
+    assert {step.step for step in found.steps} == set(ASKS)
+    assert all(step.asks for step in found.steps)
 
 
 def test_a_field_that_is_denied_could_be_left_out_or_allowed():

@@ -22,8 +22,31 @@ def test_a_standing_threshold_is_triggered_by_the_live_count():
     found = counted("qwen-2024", 100_000_001, AtLimit.REFUSE_NEWCOMERS)["mau_100m"]
     assert (found.triggers, found.state, found.clause) == (True, "over", "4")
     assert found.says == (
-        "yes: it is a condition that holds at all times; 100,000,001 of 100,000,000 users, 1 too many; newcomers are "
-        "refused from there on"
+        "yes: 100,000,001 of 100,000,000 users, 1 too many; the license's condition holds at all times; newcomers are "
+        "refused"
+    )
+    assert found.triggered
+
+
+@pytest.mark.parametrize(
+    ("users", "state", "begins"),
+    [(0, "ok", "not now: 0 of"), (90_000_000, "approaching", "not now, approaching: 90,000,000 of")],
+)
+def test_below_a_standing_threshold_it_is_said_what_would_trigger_it(users, state, begins):
+    found = counted("qwen-2024", users)["mau_100m"]
+    assert (found.triggers, found.triggered, found.state) == (True, False, state)
+    assert found.says == (
+        f"{begins} 100,000,000 users; the license's condition holds at all times, so it would be triggered by a live "
+        "count above 100,000,000"
+    )
+    refusing = counted("qwen-2024", users, AtLimit.REFUSE_ALL)["mau_100m"]
+    assert refusing.says == f"{found.says}; newcomers that would bring it there are refused, and everybody beyond it"
+
+
+def test_over_it_everybody_is_refused_where_the_operator_says_so():
+    assert counted("qwen-2024", 10**9, AtLimit.REFUSE_ALL)["mau_100m"].says.endswith("everybody is refused")
+    assert counted("qwen-2024", 10**9)["mau_100m"].says.endswith(
+        "nothing is refused, because usage.at_limit is observe"
     )
 
 
@@ -34,12 +57,21 @@ def test_a_release_snapshot_is_neither_triggered_nor_cured_by_it():
 
 
 @pytest.mark.parametrize(
-    ("users", "said"), [(100_000_000, "the duty starts above"), (100_000_001, "the duty has started")]
+    ("users", "said"),
+    [
+        (0, "not now: 0 of 100,000,000 users; the duty starts only above 100,000,000: the name is displayed"),
+        (
+            100_000_000,
+            "not now, approaching: 100,000,000 of 100,000,000 users; the duty starts only above 100,000,000: ",
+        ),
+        (100_000_001, "yes: the duty has started (count: 100,000,001): the name is displayed"),
+    ],
 )
 def test_a_duty_to_display_starts_and_refuses_nothing(users, said):
     found = counted("kimi-k2", users)["mau_100m"]
     assert found.triggers
-    assert found.says.startswith(f"yes: {said}")
+    assert found.triggered is said.startswith("yes")
+    assert found.says.startswith(said)
     assert found.says.endswith("nothing is refused")
 
 
@@ -52,7 +84,10 @@ def test_money_is_seen_by_no_gateway():
 def test_an_operators_own_limit_acts_under_any_license():
     found = counted("llama-3.1", 5, AtLimit.REFUSE_ALL, **{"usage.limits": {"llama-3.1": 5}})["operator"]
     assert (found.triggers, found.state) == (True, "approaching")
-    assert "5 of 5 users, no more may come; newcomers are refused from there on, and everybody beyond it" in found.says
+    assert found.says == (
+        "not now, approaching: 5 of 5 users; the operator's own limit acts on the live count, so it would be triggered by "
+        "a live count above 5; newcomers that would bring it there are refused, and everybody beyond it"
+    )
 
 
 @pytest.mark.parametrize("id_", sorted(PACKS))

@@ -12,7 +12,9 @@ from guard.policy.packs import shipped_packs
 from guard.policy.rehearsal.hypothetical import Caller, Request, settings_for
 from guard.policy.rehearsal.recorded import find, tell
 from guard.policy.rehearsal.rehearse import rehearse
+from guard.provenance.receipt import Finished, Receipts
 
+PACKS = shipped_packs()
 NOW = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
 
 
@@ -72,13 +74,17 @@ def test_findings_duties_and_what_was_only_recorded_are_told(journal, tmp_path, 
 
 
 def test_a_plain_allow_is_known_by_its_receipts(journal, tmp_path):
-    receipt = {"reference": "d" * 20, "model": "m", "licenses": [["llama-2", "1.b.v"]], "purpose": "serve"}
-    journal.append("receipt", receipt)
+    served = [PACKS["llama-2"]]
+    for reference, choice in (("d" * 20, 0), ("d" * 20, 1), ("e" * 20, 0)):
+        finished = Finished(reference, choice, NOW, None, None, "m", served, "0" * 64, "serve", "chat")
+        journal.append("receipt", Receipts(bytes(32)).make(finished, None, None).facts())
     journal.flush()
     recorded = find(tmp_path / "audit", "d" * 20)
+    assert recorded.places == (f"{journal.path}:2", f"{journal.path}:3")
+    assert find(tmp_path / "audit", "d" * 19) is None
     assert recorded.decision is None
     assert told(recorded) == [
-        ("allowed: a plain allow leaves no entry of its own, but 1 receipts", []),
+        ("allowed: a plain allow leaves no entry of its own, but 2 receipts, one for every finished choice", []),
         ("model m, under llama-2, purpose serve", []),
     ]
 
