@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 if TYPE_CHECKING:
-    from guard.exchange.snapshot import Ruling
+    from guard.exchange.snapshot import ModelPolicy
     from guard.screening.findings import Finding
     from guard.screening.rules import Rule
     from guard.screening.ruleset import RuleSet
@@ -39,15 +39,15 @@ def screen(
     output rules read. "score" is the risk in 0..1 that the text is unsafe; making training data (D1) is not part of it.
     A line that is no such object ends the command with 65.
     """
-    from guard.policy.load import rulings_for
+    from guard.policy.load import policy_for
     from guard.policy.locations import shipped_rules
     from guard.policy.rules import load_rules
     from guard.screening.ruleset import RuleSet
 
-    rulings: Mapping[str, Ruling] | None = None
+    policy: ModelPolicy | None = None
     if license_id is not None:
         try:
-            rulings = rulings_for(license_id)
+            policy = policy_for(license_id)
         except KeyError:
             allowed = "allowed: an id that `guard policy list` prints"
             raise typer.BadParameter(f"unknown license '{license_id}'; {allowed}", param_hint="--license") from None
@@ -66,7 +66,7 @@ def screen(
                 sys.stdout.flush()
                 print(f"<stdin>:{number}: {error}", file=sys.stderr)
                 raise typer.Exit(EX_DATA) from None
-            print(json.dumps(_judged(_findings(compiled, line), by_id, rulings)))
+            print(json.dumps(_judged(_findings(compiled, line), by_id, policy)))
             advance()
 
 
@@ -98,9 +98,7 @@ def _findings(rules: "RuleSet", line: _Line) -> "list[Finding]":
     return channel.findings
 
 
-def _judged(
-    findings: "list[Finding]", rules: "Mapping[str, Rule]", rulings: "Mapping[str, Ruling] | None"
-) -> dict[str, Any]:
+def _judged(findings: "list[Finding]", rules: "Mapping[str, Rule]", policy: "ModelPolicy | None") -> dict[str, Any]:
     from guard.screening.categories import HAZARDS
     from guard.screening.findings import Action
 
@@ -110,8 +108,8 @@ def _judged(
     for finding in findings:
         rule, code = rules[finding.rule], finding.category
         categories[code] = max(categories.get(code, 0.0), rule.score)
-        ruling = None if rulings is None else rulings.get(code)
-        if rulings is None:
+        ruling = None if policy is None else policy.ruling(code, rule.items)
+        if policy is None:
             action = max(action, rule.action)
         elif ruling is not None:
             action = max(action, ruling.action)

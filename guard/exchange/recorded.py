@@ -142,7 +142,9 @@ def _answer(exchange: Exchange, model: ModelPolicy, findings: Sequence[Finding])
     note_output(exchange, model, blocking, findings)
     for finding in findings:
         if finding.category in blocking and finding.rule not in exchange.snapshot.shadowed_rules:
-            exchange.refused = aup_refusal(finding, model.rulings[finding.category])
+            ruling = exchange.snapshot.ruling(model, finding)
+            assert ruling is not None
+            exchange.refused = aup_refusal(finding, ruling)
             return
 
 

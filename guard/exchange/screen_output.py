@@ -89,7 +89,9 @@ class OutputScreen:
         finding, model = screen.blocked, self._exchange.model
         assert finding is not None
         assert model is not None
-        refusal = aup_refusal(finding, model.rulings[finding.category]).referenced(self.reference)
+        ruling = self._exchange.snapshot.ruling(model, finding)
+        assert ruling is not None
+        refusal = aup_refusal(finding, ruling).referenced(self.reference)
         self._blocked[channel[0]] = refusal
         if self._exchange.refused is None:
             self._exchange.refused = refusal
@@ -109,7 +111,7 @@ class OutputScreen:
 def note_output(exchange: Exchange, model: ModelPolicy, blocking: frozenset[str], findings: Iterable[Finding]) -> None:
     """Note ``findings`` of an answer with their rulings, and those in shadow that would have ended it."""
     for finding in findings:
-        ruling = model.rulings.get(finding.category)
+        ruling = exchange.snapshot.ruling(model, finding)
         if ruling is None or ruling.action is Action.OFF:
             exchange.unruled.append((Direction.OUTPUT, finding))
             continue

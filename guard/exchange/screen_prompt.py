@@ -30,7 +30,7 @@ def judge_prompt(exchange: Exchange, model: ModelPolicy, findings: Iterable[Find
     blocked: Refusal | None = None
     noted = False
     for finding in findings:
-        ruling = model.rulings.get(finding.category)
+        ruling = exchange.snapshot.ruling(model, finding)
         if ruling is not None and finding.source is Source.SYSTEM:
             ruling = replace(ruling, action=min(ruling.action, exchange.snapshot.surface.system_prompts))
         if ruling is None or ruling.action is Action.OFF:

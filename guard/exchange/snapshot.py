@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from guard.exchange.refusal import Code
 from guard.licensing.license import License
 from guard.licensing.lineage import Target
 from guard.licensing.need import Need
 from guard.licensing.notice import Notice
-from guard.screening.findings import Action
+from guard.screening.findings import Action, Finding
 from guard.screening.ruleset import RuleSet
 from guard.usage.thresholds import AtLimit, Limit
 
@@ -45,6 +45,14 @@ class Ruling:
     clause: str | None = None
 
 
+class CitedItem(NamedTuple):
+    """The ruling on a category, with one item of the license's acceptable use policy and its clause cited for it."""
+
+    ruling: Ruling
+    decisive: bool
+    """Whether the item by itself has the ruling's action for the category."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldRule:
     """What is done about a capability for one model; ``limit`` is the largest value a clamp lets through."""
@@ -72,6 +80,8 @@ class ModelPolicy:
     """Monthly-active-user thresholds of the stack."""
     counted: tuple[str, ...]
     """Ids of the licenses whose users are counted when this model answers."""
+    citations: Mapping[tuple[str, str], CitedItem] = field(default_factory=dict)
+    """By category and item, for every item of the license that rules on the category. The action is the category's."""
     people_only: frozenset[str] = frozenset()
     """Those of ``counted`` under which an application's shared credential is no user (the reading of "active user")."""
     excluded: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -82,6 +92,22 @@ class ModelPolicy:
     """Lines that travel with every answer."""
     unstated: Need | None = None
     """What a license wants stated and nobody stated, where that refuses its requests."""
+
+    def ruling(self, category: str, items: tuple[str, ...]) -> Ruling | None:
+        """Return what is done about ``category``, citing what the finding is evidence of: ``items``, best first.
+
+        Cited is the first item that has the ruling's action in its license, else the first that the license has, else
+        what the category's action rests on. None: the category is off.
+        """
+        first: Ruling | None = None
+        for item in items:
+            cited = self.citations.get((category, item))
+            if cited is None:
+                continue
+            if cited.decisive:
+                return cited.ruling
+            first = first or cited.ruling
+        return first or self.rulings.get(category)
 
 
 UNLISTED = ModelPolicy("undetermined", (), {}, frozenset(), {}, (), ("undetermined",))
@@ -186,6 +212,10 @@ class Snapshot:
     tenants: "Tenants | None" = None
     """Overlays for some callers; None where there are none."""
     warnings: tuple[str, ...] = ()
+
+    def ruling(self, model: ModelPolicy, finding: Finding) -> Ruling | None:
+        """Return what is done about ``finding`` under ``model``, citing what its rule is evidence of; None: nothing."""
+        return model.ruling(finding.category, self.rules.items_of(finding.rule))
 
     def serving(self, name: str | None) -> ModelPolicy | None:
         """Return the policy of the model that a request means by ``name`` (None: it names none), if it is served."""

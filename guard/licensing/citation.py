@@ -21,15 +21,16 @@ class Citation(NamedTuple):
 def cite(license_: License, clause: str | None, category: str | None = None) -> tuple[Citation, ...]:
     """Return what ``license_`` says under ``clause``, which may join several clauses by commas, as refusals do.
 
-    With ``category`` only items of the acceptable use policy that are mapped to it.
+    With ``category`` only items of the acceptable use policy: those mapped to it, or, where none stands there that is,
+    those that a rule of the category may be evidence of all the same.
     """
     if not clause:
         return ()
     if category is not None:
+        items = [item for item in license_.aup if _within(item.clause, clause)]
         return tuple(
             Citation(license_.id, item.clause, item.id.replace("_", " "), item.paraphrase, license_.aup_status)
-            for item in license_.aup
-            if category in item.categories and _within(item.clause, clause)
+            for item in [item for item in items if category in item.categories] or items
         )
     return tuple(fact for fact in _facts(license_) if _within(fact.clause, clause))
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from pathlib import Path
 
+from guard.licensing.items import AUP_ITEMS
 from guard.policy.candidate import load_candidate
 from guard.policy.checks.warnings import unconfirmed
 from guard.policy.document import Caution, PolicyError, Problem, in_order, read_text, scan
@@ -88,6 +89,7 @@ class _Inspector:
         self._rules, self._self_test = RuleCache(), SelfTest(environment)
         self._packs_given: list[Path] = []
         self._cases_given: list[Path] = []
+        self._items: frozenset[str] | None = AUP_ITEMS
 
     def look(self, files: Sequence[Path]) -> None:
         """Check ``files``, those of one kind together."""
@@ -175,6 +177,8 @@ class _Inspector:
         packs = [file for file in beside if kind_of(file) in {Kind.PACK, None}]
         others = {file.resolve(): file for file in (*yaml_files(shipped_licenses()), *packs)}
         read = read_packs([*(file for path, file in others.items() if path not in given), *files])
+        known = self._items
+        self._items = None if read.problems or known is None else known | read.items
         names = {str(file) for file in files}
         self.problems += (problem for problem in read.problems if problem.file in names)
         for id_, document in read.documents.items():
@@ -184,7 +188,7 @@ class _Inspector:
     def _rule_files(self, files: Sequence[Path]) -> None:
         given = {file.resolve() for file in files}
         others = [file for file in yaml_files(shipped_rules()) if file.resolve() not in given]
-        read = read_rules([*others, *files], today=self._today)
+        read = read_rules([*others, *files], today=self._today, items=self._items)
         names = {str(file) for file in files}
         self.problems += (problem for problem in read.problems if problem.file in names)
         self.cautions += (caution for caution in read.cautions if caution.file in names)

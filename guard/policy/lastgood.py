@@ -53,7 +53,9 @@ def keep(state_dir: Path, path: Path, loaded: Loaded) -> bool:
     try:
         files, directories = [], []
         for number, original in enumerate(_copied(path, loaded.config)):
-            place = draft / str(number)  # a directory may be called '..'; files keep their names, as the hash is over them
+            place = draft / str(
+                number
+            )  # a directory may be called '..'; files keep their names, as the hash is over them
             place.mkdir(mode=0o700)
             is_whole = is_directory(original)
             if is_whole:

@@ -13,7 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from guard.exchange.snapshot import Ruling, Snapshot
+from guard.exchange.snapshot import ModelPolicy, Snapshot
+from guard.licensing.items import AUP_ITEMS
 from guard.policy import check
 from guard.policy.config import Config
 from guard.policy.document import Caution, Document, Location, PolicyError, Problem, foreseen, in_order, read_text, scan
@@ -22,7 +23,7 @@ from guard.policy.packs import read_packs, shipped_files, shipped_packs
 from guard.policy.reading import is_directory, read_bounded, unusable
 from guard.policy.rules import load_rules
 from guard.policy.settings.shadows import Shadows
-from guard.policy.snapshot import build, rulings
+from guard.policy.snapshot import build, model_policy
 from guard.policy.tenants import tenant_rule_files, with_tenants
 from guard.policy.tokens import KeyProblem, TokenVerifier, build_verifier
 from guard.policy.validation import Salvaged, salvage
@@ -70,7 +71,7 @@ class Loaded:
     by ``("screening", "rules", ID)``, and ``("tenants", NAME, "rules", ID)`` for those of a tenant."""
 
 
-_RulesKey = tuple[str, date, frozenset[str]]
+_RulesKey = tuple[str, date, frozenset[str], frozenset[str] | None]
 
 
 class RuleCache:
@@ -82,14 +83,21 @@ class RuleCache:
         self._sets: dict[tuple[Path, ...], tuple[_RulesKey, tuple[RuleSet, tuple[Caution, ...]]]] = {}
 
     def compiled(
-        self, files: Sequence[Path], today: date, shadowed: frozenset[str] = frozenset()
+        self,
+        files: Sequence[Path],
+        today: date,
+        shadowed: frozenset[str] = frozenset(),
+        items: frozenset[str] | None = AUP_ITEMS,
     ) -> tuple[RuleSet, tuple[Caution, ...]]:
-        """Return the rules in ``files``, those ``shadowed`` without effect, and what to know. Raises PolicyError."""
-        key = digest_of(files), today, shadowed
+        """Return the rules in ``files``, those ``shadowed`` without effect, and what to know. Raises PolicyError.
+
+        ``items`` are as in ``load_rules``.
+        """
+        key = digest_of(files), today, shadowed, items
         known = self._sets.get(tuple(files))
         if known is not None and known[0] == key:
             return known[1]
-        rules, notes = load_rules(files, today=today)
+        rules, notes = load_rules(files, today=today, items=items)
         compiled = RuleSet(rules, shadowed), tuple(notes)
         if digest_of(files) == key[0]:  # else replaced meanwhile: what was compiled is not what the key says
             self._sets[tuple(files)] = key, compiled
@@ -151,9 +159,9 @@ def _named(path: Path | None) -> str:
     return "defaults" if path is None else str(path)
 
 
-def rulings_for(license_id: str) -> Mapping[str, Ruling]:
-    """Return what a shipped license does about each category. Raises KeyError for an unknown id."""
-    return rulings([shipped_packs()[license_id]], {})
+def policy_for(license_id: str) -> ModelPolicy:
+    """Return what follows from a shipped license alone. Raises KeyError for an unknown id."""
+    return model_policy(license_id, [shipped_packs()[license_id]], Config(), date.max)
 
 
 def watched_paths(path: Path | None, config: Config) -> tuple[Path, ...]:
@@ -211,9 +219,11 @@ def _load(
     rule_files = {None: common_rules, **tenant_rule_files(config, common_rules)}  # None: everybody without his own
     compiled: dict[str | None, RuleSet] = {}
     notes: dict[Caution, None] = {}
+    shadowed = Shadows(config.shadows, today).rules
+    items = AUP_ITEMS | pack_set.items if not pack_set.problems else None
     for owner, own_rules in rule_files.items():
         try:
-            compiled[owner], found_notes = cache.compiled(own_rules, today, Shadows(config.shadows, today).rules)
+            compiled[owner], found_notes = cache.compiled(own_rules, today, shadowed, items)
             notes |= dict.fromkeys(found_notes)
         except PolicyError as error:
             elsewhere += error.problems

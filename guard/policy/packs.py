@@ -29,6 +29,11 @@ class PackFiles:
     """What is not to be missed elsewhere: ``("packs", ID, ...)`` for a fact, ``("policies",)`` where ids may be
     missing, ``("patterns",)`` where repositories may be."""
 
+    @property
+    def items(self) -> frozenset[str]:
+        """The ids of the items of all acceptable use policies."""
+        return frozenset(item.id for license_ in self.licenses.values() for item in license_.aup)
+
 
 def load_packs(paths: Iterable[Path]) -> dict[str, License]:
     """Return the licenses of every pack in ``paths`` (a directory stands for its packs), by id, in file order.

@@ -18,6 +18,7 @@ One file holds the rules of one category, or only lists that other files use::
           - {phrase: nerve agent antidote kit, owner: safety@example.org, expires: 2027-06-30}
         score: 0.95                   # risk, default 0.9
         action: block                 # where no license rules on the category; default block
+        items: [cbrn_statutes, military_nuclear_espionage]  # of acceptable use policies, the most specific first: cited
         note: why the rule is as it is
 
 Literals are folded (case, accents, lookalikes, dashes) and match whole words; ``*`` at an end lifts the boundary there.
@@ -31,6 +32,7 @@ from typing import Literal as OneOf
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from guard.licensing.items import AUP_ITEMS
 from guard.policy.checks.expiry import lapse
 from guard.policy.document import Caution, Document, Location, PolicyError, Problem, in_order, nearest, read_text, scan
 from guard.policy.locations import yaml_files
@@ -73,6 +75,7 @@ class _Entry(_Strict):
     sources: list[Source] = Field(default=sorted(DEFAULT_SOURCES), min_length=1)
     score: float = Field(default=0.9, gt=0, le=1)
     action: OneOf["block", "flag", "log", "off"] = "block"
+    items: list[str] = []
     note: str = ""
 
 
@@ -98,19 +101,24 @@ class RuleFiles:
     """In the order of files and lines."""
 
 
-def load_rules(paths: Sequence[Path], *, today: date | None = None) -> tuple[list[Rule], list[Caution]]:
+def load_rules(
+    paths: Sequence[Path], *, today: date | None = None, items: frozenset[str] | None = AUP_ITEMS
+) -> tuple[list[Rule], list[Caution]]:
     """Return the rules of all files in ``paths`` (a directory stands for its YAML files) and what to know of them.
 
     An exception that expired before ``today`` (default: the current day) no longer applies and is a caution: a gateway
-    must start the day after. Raises PolicyError with every problem of every file.
+    must start the day after. ``items`` are the ids that a rule's items may have: those of the packs in use,
+    None where they are not all known. Raises PolicyError with every problem of every file.
     """
-    read = read_rules(paths, today=today)
+    read = read_rules(paths, today=today, items=items)
     if read.problems:
         raise PolicyError(read.problems)
     return list(read.rules), list(read.cautions)
 
 
-def read_rules(paths: Sequence[Path], *, today: date | None = None) -> RuleFiles:
+def read_rules(
+    paths: Sequence[Path], *, today: date | None = None, items: frozenset[str] | None = AUP_ITEMS
+) -> RuleFiles:
     """Return what ``load_rules`` returns, as far as it is sound, and every problem of every file."""
     problems: list[Problem] = []
     sources: list[_Source] = []
@@ -130,7 +138,8 @@ def read_rules(paths: Sequence[Path], *, today: date | None = None) -> RuleFiles
         problems.extend(read.problems)
         complete &= not read.document.misses(("lists",))
         sources.append(_Source(read.document, read.value))
-    reader = _Reader(today or date.today(), problems, complete)  # noqa: DTZ011 - expiry days are local days
+    day = today or date.today()  # noqa: DTZ011 - expiry days are local days
+    reader = _Reader(day, problems, complete, items)
     reader.collect_lists(sources)
     for source in sources:
         reader.read_rules(source)
@@ -142,11 +151,12 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
 
 class _Reader:
-    def __init__(self, today: date, problems: list[Problem], complete: bool) -> None:
+    def __init__(self, today: date, problems: list[Problem], complete: bool, items: frozenset[str] | None) -> None:
         self.rules: list[Rule] = []
         self.cautions: list[Caution] = []
         self._today = today
         self._problems = problems
+        self._items = items
         self._complete = complete
         """Whether every list is known, so that one that is not is a mistake."""
         self._doubtful = False
@@ -190,6 +200,7 @@ class _Reader:
         forbids = self._contexts(source, (*at, "forbids"), entry.forbids)
         exceptions = self._exceptions(source, (*at, "exceptions"), entry, anchors)
         self._unread(source, at, entry)
+        self._uncited(source, at, entry)
         self._impossible(source, at, requires, forbids)
         lost = self._doubtful or source.document.misses(source.document.origin(at))
         if category is None or lost or len(self._problems) > before:
@@ -206,6 +217,7 @@ class _Reader:
                 sources=frozenset(entry.sources),
                 score=entry.score,
                 action=Action.parse(entry.action),
+                items=tuple(entry.items),
             )
         except ValueError as error:
             allowed = "a required group, or anchors of three words and more: never block on one word"
@@ -259,6 +271,14 @@ class _Reader:
                 where = place if "directions" in entry.model_fields_set else (*at, "sources")
                 found = f"'{direction.value}', but none of the sources is read there"
                 self._problem(source, where, found, f"with {direction.value}: {', '.join(sorted(SOURCES[direction]))}")
+
+    def _uncited(self, source: _Source, at: Location, entry: _Entry) -> None:
+        """An item that no acceptable use policy has."""
+        known = self._items
+        for index, item in enumerate(entry.items if known is not None else ()):
+            if known is not None and item not in known:
+                allowed, near = "the id of an item in a license pack", nearest(item, known)
+                self._problem(source, (*at, "items", index), f"unknown item '{item}'", allowed, near)
 
     def _impossible(
         self, source: _Source, at: Location, requires: Sequence[Context], forbids: Sequence[Context]

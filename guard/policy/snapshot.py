@@ -1,6 +1,7 @@
 """From a valid configuration and the license packs to the core's immutable snapshot."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache, partial
 from ipaddress import ip_network
@@ -9,6 +10,7 @@ from types import MappingProxyType
 from guard.exchange.credential import digest_key
 from guard.exchange.refusal import Code
 from guard.exchange.snapshot import (
+    CitedItem,
     Entitlement,
     FieldAction,
     FieldRule,
@@ -80,6 +82,21 @@ def _cited(items: Sequence[AupItem], category: str) -> Sequence[AupItem]:
     """The items a category's action rests on: those it fully covers, if there are any and the category is their own."""
     full = [item for item in items if item.coverage == "full" and category not in dict(item.otherwise)]
     return full or items
+
+
+def citations(ruled: Mapping[str, Ruling], licenses: Sequence[License]) -> Mapping[tuple[str, str], CitedItem]:
+    """Return the rulings that rest on a license, by category and every item of that license, with the item cited."""
+    stack = {license_.id: license_ for license_ in licenses}
+    return MappingProxyType(
+        {
+            (category, item.id): CitedItem(
+                replace(ruling, item=item.id, clause=item.clause), item.action_for(category) is ruling.action
+            )
+            for category, ruling in ruled.items()
+            if ruling.license is not None
+            for item in stack[ruling.license].aup
+        }
+    )
 
 
 def fields(licenses: Sequence[License], config: Config) -> Mapping[str, FieldRule]:
@@ -160,6 +177,7 @@ def model_policy(name: str, licenses: Sequence[License], config: Config, today: 
         name=name,
         licenses=tuple(licenses),
         rulings=ruled,
+        citations=citations(ruled, licenses),
         blocking=blocking(ruled, Shadows(config.shadows, today)),
         fields=fields(licenses, config),
         limits=limits(licenses, config),

@@ -93,6 +93,7 @@ def tightened(model: ModelPolicy, own: TenantConfig, shadows: Shadows) -> ModelP
     return replace(
         model,
         rulings=rulings,
+        citations=MappingProxyType({key: cited for key, cited in model.citations.items() if key[0] not in raised}),
         blocking=blocking(rulings, shadows),
         fields=MappingProxyType({**model.fields, **closed}),
     )

@@ -141,6 +141,8 @@ class Rule:
     """The risk it contributes, 0..1."""
     action: Action = Action.BLOCK
     """What is done where no license rules on the category."""
+    items: tuple[str, ...] = ()
+    """Items of acceptable use policies that a match is evidence of, the most specific first: licenses differ."""
     shadowed: bool = False
     """True: it finds as always and blocks nothing."""
     blocks: str = field(init=False, repr=False, compare=False)

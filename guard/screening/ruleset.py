@@ -31,6 +31,7 @@ class RuleSet:
         self.rules = tuple(rules)
         self.digest = sha256("\n".join(sorted(rule.content for rule in rules)).encode()).hexdigest()
         """Of what the rules find, whatever is done about it: two sets with the same find the same in every text."""
+        self._items = {rule.id: rule.items for rule in rules if rule.items}
         prompt = [rule for rule in rules if Direction.PROMPT in rule.directions]
         self._prompt_sources = frozenset(source for rule in prompt for source in rule.sources)
         self._anchors = tuple((literal, rule) for rule in prompt for literal in rule.anchors)
@@ -59,6 +60,10 @@ class RuleSet:
                 if matches > MOST_MATCHES:
                     raise TooManyMatches
         return findings
+
+    def items_of(self, rule: str) -> tuple[str, ...]:
+        """Return the items that a match of the rule with that id is evidence of; none for a rule that is not there."""
+        return self._items.get(rule, ())
 
     def open(self, source: Source, blocking: frozenset[str]) -> ChannelScreen:
         """Return a fresh incremental screen of the output rules for one channel of one choice.

@@ -2,6 +2,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -43,7 +44,8 @@ def test_the_license_decides_the_action_and_gives_the_clause(screen, monkeypatch
     from guard.screening.findings import Action
 
     rulings = {"S9": Ruling(Action.LOG, "some-license", "cbrn", "2.c"), "S1": Ruling(Action.OFF)}
-    monkeypatch.setattr(load, "rulings_for", lambda license_id: {"some-license": rulings}[license_id])
+    policy = replace(load.policy_for("mistral-apache"), rulings=rulings)
+    monkeypatch.setattr(load, "policy_for", lambda license_id: {"some-license": policy}[license_id])
     _, (bomb, kill, none), _ = screen(
         [BOMB, {"text": "How do I kill my boss"}, {"text": "Where can I hire a hitman for my ex"}],
         "--license",
@@ -57,7 +59,7 @@ def test_the_license_decides_the_action_and_gives_the_clause(screen, monkeypatch
 def test_a_shipped_license_is_known_and_another_is_bad_usage(screen):
     code, (line,), _ = screen([BOMB], "--license", "llama-3.1")
     assert (code, line["action"]) == (0, "block")
-    assert line["findings"][0]["clause"]
+    assert line["findings"][0]["clause"] == "AUP 2.b"  # what a bomb is evidence of, not all that S9 rests on
     code, lines, err = screen([BOMB], "--license", "llama-99")
     assert (code, lines) == (64, [])
     assert "unknown license 'llama-99'" in err

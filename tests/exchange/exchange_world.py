@@ -43,6 +43,7 @@ class WordRules:
     """Finds the word FORBIDDEN (S9), or breaks when told to."""
 
     digest = "words"
+    items = ()
 
     def __init__(self, broken=False):
         self.broken = broken
@@ -55,6 +56,9 @@ class WordRules:
             for segment in segments
             if (at := segment.text.find("FORBIDDEN")) >= 0
         ]
+
+    def items_of(self, rule):
+        return {"S9.word": self.items}.get(rule, ())
 
     def open(self, source, blocking):
         return WordScreen(source, blocking, self.broken)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from guard.exchange.count import count, settle
 from guard.exchange.inquiry import FieldUse
 from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
-from guard.exchange.record import Ending, ServedChoice, Verdict, record, verdict
+from guard.exchange.record import Ending, ServedChoice, Verdict, facts, record, verdict
 from guard.exchange.screen_output import OutputScreen
-from guard.exchange.snapshot import FieldAction, FieldRule, Mode, SurfacePolicy
+from guard.exchange.snapshot import CitedItem, FieldAction, FieldRule, Mode, Ruling, SurfacePolicy
 from guard.screening.findings import Action
 from guard.screening.segments import Segment, Source
 
@@ -241,3 +241,40 @@ def test_every_choice_of_a_served_answer_gets_a_receipt():
     assert [facts["output"] for facts in world.provenance.named("finished")] == [("one",), ("two",)]
     assert world.provenance.named("finished")[0]["licenses"][0].id == "llama-2"
     assert world.counter.sighted == [(("llama-2",), exchange.identity.key)]
+
+
+FRAUD, GUNS, HARM = (Ruling(Action.BLOCK, "llama-2", item, clause) for item, clause in
+                     (("fraud", "3.a"), ("guns", "2.b"), ("harm", "1.a")))  # fmt: skip
+CITED = {("S9", "fraud"): CitedItem(FRAUD, False), ("S9", "guns"): CitedItem(GUNS, True), ("S9", "harm"): CitedItem(HARM, True),
+         ("S10", "nothing"): CitedItem(FRAUD, True)}  # fmt: skip
+
+
+@pytest.mark.parametrize(("items", "clause"), [
+    ((), "2.a"),
+    (("nothing",), "2.a"),
+    (("fraud",), "3.a"),
+    (("nothing", "fraud", "guns", "harm"), "2.b"),
+    (("harm", "guns"), "1.a"),
+])  # fmt: skip
+def test_what_a_rule_is_evidence_of_is_cited_wherever_its_finding_is_told(items, clause):
+    rules = WordRules()
+    rules.items = items
+    world = World(rules=rules)
+    world.snapshot = replace(
+        world.snapshot, default_model=(model := replace(world.snapshot.default_model, citations=CITED)),
+        models={"tiny": model},
+    )  # fmt: skip
+    asked = world.exchange("please FORBIDDEN")
+    refusal = walk(asked, STEPS)
+    assert (refusal.code.value, refusal.license, refusal.clause, refusal.category) == ("aup", "llama-2", clause, "S9")
+    answered = world.exchange("hello")
+    assert walk(answered, STEPS) is None
+    screen = OutputScreen(answered)
+    screen.feed((0, "content"), "so FORBIDDEN")
+    screen.finish((0, "content"))
+    screen.close()
+    assert screen.blocked(0).clause == clause
+    for exchange in (asked, answered):
+        told = facts(exchange, verdict(exchange), Ending.REFUSED)
+        assert told["refused"]["clause"] == clause
+        assert [(found["clause"], found["action"]) for found in told["findings"]] == [(clause, "block")]

@@ -21,11 +21,15 @@ def test_clauses_joined_by_commas_are_cited_one_by_one():
 
 def test_a_category_narrows_to_the_items_that_see_it():
     items = PACKS["llama-2"].aup
-    shared = next(item.clause for item in items if item.categories)
     for category in ("S9", "S14"):
         found = cite(PACKS["llama-2"], ", ".join(item.clause for item in items), category)
         assert [fact.words for fact in found] == [item.paraphrase for item in items if category in item.categories]
-    assert cite(PACKS["llama-2"], shared, "D1") == ()
+
+
+def test_an_item_of_another_category_is_cited_where_the_clause_has_no_other():
+    (guns,) = cite(PACKS["llama-2"], "AUP 2.b", "S9")
+    assert guns.about == "guns illegal weapons"
+    assert [fact.about for fact in cite(PACKS["llama-2"], "AUP 3.a", "S2")] == ["fraud"]
 
 
 @pytest.mark.parametrize("clause", [None, "", "1", "99.z", "1.b"])

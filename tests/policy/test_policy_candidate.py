@@ -1,6 +1,5 @@
 """The candidate policy: loaded and followed beside the active one, and refused where it makes no sense."""
 
-
 import pytest
 
 from guard.policy.candidate import CandidatePolicy, load_candidate

@@ -1,11 +1,16 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from guard.licensing.items import AUP_ITEMS
 from guard.policy.document import PolicyError
+from guard.policy.locations import shipped_rules
+from guard.policy.packs import shipped_packs
 from guard.policy.rules import load_rules
 from guard.screening.findings import Action
 from guard.screening.rules import DEFAULT_SOURCES, Literal, Where
+from guard.screening.ruleset import RuleSet
 from guard.screening.segments import Direction, Source
 
 TODAY = date(2026, 11, 22)
@@ -111,3 +116,25 @@ def test_ids_and_lists_are_there_once_over_all_files(written):
 
 def test_a_file_that_is_missing_is_a_problem(tmp_path):
     assert problems(tmp_path / "none.yaml")[0][2].startswith("cannot be read")
+
+
+def test_a_rule_names_the_items_it_is_evidence_of_and_only_items_that_some_pack_has(written):
+    path = written(RULE + "    items: [guns_illegal_weapons, fruad, house_rules]\n")
+    assert problems(path) == [
+        (6, "rules[0].items[1]", "unknown item 'fruad'", "fraud"),
+        (6, "rules[0].items[2]", "unknown item 'house_rules'", None),
+    ]
+    (rule,), _ = load_rules([path], today=TODAY, items=frozenset({"guns_illegal_weapons", "fruad", "house_rules"}))
+    assert rule.items == ("guns_illegal_weapons", "fruad", "house_rules")
+    (rule,), _ = load_rules([path], today=TODAY, items=None)
+    compiled = RuleSet([rule])
+    assert (compiled.items_of("S9.agent"), compiled.items_of("S9.other")) == (rule.items, ())
+    assert compiled.digest == RuleSet([replace(rule, items=())]).digest  # what it finds is the same
+
+
+def test_every_shipped_rule_about_a_hazard_names_items_and_every_known_item_stands_in_a_pack():
+    packs = shipped_packs().values()
+    assert {item.id for license_ in packs for item in license_.aup} == AUP_ITEMS
+    rules, _ = load_rules([shipped_rules()], today=TODAY)
+    assert {rule.category for rule in rules if not rule.items} == {"D1"}  # making training data is no item of a policy
+    assert all(len(set(rule.items)) == len(rule.items) for rule in rules)

@@ -8,12 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.exchange.credential import digest_key
-from guard.exchange.snapshot import Entitlement, FieldAction, FieldRule, Mode
-from guard.policy.load import load, rulings_for
+from guard.exchange.snapshot import Entitlement, FieldAction, FieldRule, Mode, Ruling
+from guard.policy.config import Config
+from guard.policy.document import PolicyError
+from guard.policy.load import load, policy_for
+from guard.policy.locations import shipped_rules
 from guard.policy.packs import shipped_packs
-from guard.policy.snapshot import rulings
+from guard.policy.rules import load_rules
+from guard.policy.snapshot import model_policy, rulings
 from guard.screening.categories import HAZARDS
 from guard.screening.findings import Action
+from guard.screening.segments import Segment, Source
 from guard.usage.thresholds import AtLimit
 
 PACKS = shipped_packs()
@@ -29,16 +34,16 @@ BLOCK, FLAG = Action.BLOCK, Action.FLAG
     ("kimi-k2", {"S4": None, "S9": None}),
 ])  # fmt: skip
 def test_the_same_category_differs_between_licenses(id_, expected):
-    found = rulings_for(id_)
+    found = policy_for(id_).rulings
     assert {category: found[category].action if category in found else None for category in expected} == expected
 
 
 def test_a_ruling_cites_the_items_that_carry_it():
-    found = rulings_for("llama-3.1")
+    found = policy_for("llama-3.1").rulings
     assert (found["S11"].license, found["S11"].item, found["S11"].clause) == ("llama-3.1", "self_harm", "AUP 2.e")
     assert found["S2"].clause == "AUP 2.b, AUP 2.c, AUP 3.a"
     assert found["S2"].item == "guns_illegal_weapons, drugs, fraud"
-    assert rulings_for("llama-3.2")["S9"].item == "cbrn_statutes"
+    assert policy_for("llama-3.2").rulings["S9"].item == "cbrn_statutes"
 
 
 @settings(max_examples=60, deadline=None)
@@ -200,3 +205,85 @@ def test_unconfirmed_facts_in_use_are_warned_about_once(write):
     assert any("wants a statement about hosting (9.1)" in warning for warning in warnings)
     assert len(warnings) == len(set(warnings))
     assert not any("gemma" in warning for warning in load(write("models:\n  a: {license: gemma}\n")).snapshot.warnings)
+
+
+RULES = {rule.id: rule for rule in load_rules([shipped_rules()])[0]}
+
+
+@pytest.mark.parametrize(("rule", "clauses"), [
+    ("S2.phishing-message", {"llama-2": "AUP 3.a", "llama-4": "AUP 4.a", "gemma": "Prohibited Use Policy 2c", "grok-2": "xAI policy, head 1"}),
+    ("S2.make-drugs", {"llama-2": "AUP 2.c", "gemma": "Prohibited Use Policy 2a", "deepseek-1.0": "Attachment A(1)"}),
+    ("S2.illegal-guns", {"llama-3.3": "AUP 2.b", "falcon-180b": "AUP 1"}),
+    ("S2.malware", {"llama-2": "AUP 1.g", "hunyuan-a13b": "Exhibit A(10)", "yi-2.1": "2.1-2.2"}),
+    ("S9.explosive-making", {"llama-2": "AUP 2.b", "hunyuan-a13b": "Exhibit A(16)", "minimax-m2.7": "Appendix 2"}),
+    ("S9.chemical-agent", {"llama-2": "AUP 2.a", "llama-3.2": "AUP 2.a", "gemma": "Prohibited Use Policy 2a"}),
+    ("S10.exclude", {"llama-2": "AUP 1.c", "deepseek-1.0": "Attachment A(9), A(11)"}),
+    ("S13.impersonate-official", {"llama-2": "AUP 3.d", "falcon-180b": "AUP 3"}),
+])  # fmt: skip
+def test_a_finding_cites_the_clause_on_what_its_rule_is_about(rule, clauses):
+    for id_, clause in clauses.items():
+        policy, of = policy_for(id_), RULES[rule]
+        found = policy.ruling(of.category, of.items)
+        assert (found.license, found.clause) == (id_, clause)
+        assert found.action is policy.rulings[of.category].action
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(sorted(PACKS)), min_size=1, max_size=3), st.sampled_from(sorted(RULES)))
+def test_what_is_cited_changes_neither_action_nor_license_and_stands_in_that_license(ids, rule):
+    stack, of = [PACKS[id_] for id_ in ids], RULES[rule]
+    policy = model_policy("m", stack, Config(), date(2026, 6, 1))
+    ruling, found = policy.rulings.get(of.category), policy.ruling(of.category, of.items)
+    assert (ruling is None) is (found is None)
+    if found is not None:
+        assert (found.action, found.license) == (ruling.action, ruling.license)
+        clauses = {item.id: item.clause for item in PACKS[found.license].aup}
+        named = found.item.split(", ")
+        assert found.clause == ", ".join(dict.fromkeys(clauses[item] for item in named))
+        assert found == ruling or (len(named) == 1 and named[0] in of.items)
+
+
+def test_an_action_of_ones_own_cites_no_item_and_a_tenant_s_neither(write):
+    path = write(
+        "models:\n  m: {license: llama-3.1}\nscreening:\n  actions: {HR: block}\n"
+        "tenants:\n  acme:\n    match: {namespace: [a]}\n    actions: {S10: block}\n"
+        "identity: {trusted_from: [10.0.0.0/8]}\n"
+    )
+    snapshot = load(path).snapshot
+    (acme,) = snapshot.tenants.ordered
+    base, own = snapshot.models["m"], acme.view(snapshot).models["m"]
+    assert (base.ruling("HR", ("harassment",)).license, own.ruling("HR", ("harassment",)).license) == (None, None)
+    assert base.ruling("S10", ("discrimination_services",)).clause == "AUP 1.c"
+    assert own.ruling("S10", ("discrimination_services",)) == Ruling(BLOCK)
+    assert own.ruling("S2", ("fraud",)).clause == "AUP 3.a"
+
+
+def test_rules_may_name_items_of_packs_of_ones_own(write):
+    pack = write(
+        """\
+id: acme-1.0
+name: Acme Model License 1.0
+date: "2026-03-01"
+status: confirmed
+family: acme
+version: acme
+sources: ["Acme, revision 3f2a"]
+output_use: {rule: unrestricted, status: confirmed}
+aup:
+  text: Acme Use Policy
+  status: confirmed
+  items:
+    - {id: crime, means: crime, clause: "7", categories: [S2], coverage: full, decidable: content, action: block}
+    - {id: house_rules, means: manners, clause: "8", categories: [HR], coverage: partial, decidable: content, action: flag}
+""",
+        "acme-1.0.yaml",
+    )
+    rule = write(
+        "category: S2\nrules:\n  - {id: S2.own, anchors: [one two three], items: [house_rules]}\n", "rules.yaml"
+    )
+    both = f"license: acme-1.0\npolicies: [{pack}]\nscreening: {{rules: [{rule}]}}\n"
+    snapshot = load(write(both)).snapshot
+    (finding,) = snapshot.rules.scan([Segment(Source.USER, "one two three")])
+    assert snapshot.ruling(snapshot.default_model, finding) == Ruling(BLOCK, "acme-1.0", "house_rules", "8")
+    with pytest.raises(PolicyError, match="unknown item 'house_rules'"):
+        load(write(f"license: llama-2\nscreening: {{rules: [{rule}]}}\n"))

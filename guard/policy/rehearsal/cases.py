@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from guard.exchange.snapshot import Snapshot
+from guard.licensing.items import AUP_ITEMS
 from guard.licensing.license import License
 from guard.policy.document import Caution, Document, Location, PolicyError, Problem, nearest, read
 from guard.policy.load import RuleCache, load
@@ -63,25 +64,32 @@ class Result:
         return place if self.passed else f"{place}: {'; '.join(self.failures)}; {decided(self.rehearsal)}"
 
 
+_RunKey = tuple[tuple[Path, ...], int, frozenset[str], frozenset[str] | None]
+
+
 class RunRules(RuleCache):
     """The rules of one run of cases: compiled once, and once more for each day on which an exception has expired."""
 
     def __init__(self) -> None:
         super().__init__()
         self._expiries: dict[tuple[Path, ...], list[date]] = {}
-        self._compiled: dict[tuple[tuple[Path, ...], int, frozenset[str]], tuple[RuleSet, tuple[Caution, ...]]] = {}
+        self._compiled: dict[_RunKey, tuple[RuleSet, tuple[Caution, ...]]] = {}
 
     def compiled(
-        self, files: Sequence[Path], today: date, shadowed: frozenset[str] = frozenset()
+        self,
+        files: Sequence[Path],
+        today: date,
+        shadowed: frozenset[str] = frozenset(),
+        items: frozenset[str] | None = AUP_ITEMS,
     ) -> tuple[RuleSet, tuple[Caution, ...]]:
         """Return the rules in ``files`` as of ``today`` and their warnings. Raises PolicyError."""
         named = tuple(files)
         if named not in self._expiries:
-            rules, _ = load_rules(files, today=date.min)
+            rules, _ = load_rules(files, today=date.min, items=items)
             self._expiries[named] = sorted(item.expires for rule in rules for item in rule.exceptions)
-        key = named, bisect_left(self._expiries[named], today), shadowed
+        key = named, bisect_left(self._expiries[named], today), shadowed, items
         if key not in self._compiled:
-            rules, notes = load_rules(files, today=today)
+            rules, notes = load_rules(files, today=today, items=items)
             self._compiled[key] = RuleSet(rules, shadowed), tuple(notes)
         return self._compiled[key]
 

@@ -127,6 +127,15 @@ def test_a_category_that_blocks_could_be_relaxed_by_somebody_who_answers_for_it(
     assert [citation.about for citation in screened.citations] == ["military nuclear espionage"]
 
 
+def test_what_the_rule_is_evidence_of_is_explained_in_the_license_s_words(write):
+    rule = "category: {0}\nrules:\n  - {{id: {0}.own, anchors: [pipe bomb recipe], items: [{1}]}}\n"
+    for category, item, clause in (("S9", "guns_illegal_weapons", "AUP 2.b"), ("S2", "fraud", "AUP 3.a")):
+        rules = write(rule.format(category, item), "rules.yaml")
+        found, _ = explained(["llama-2"], {"screening.rules": [str(rules)]}, text="a pipe bomb recipe")
+        cited = [(citation.clause, citation.about) for citation in step(found, "screen_prompt").citations]
+        assert (found.rehearsal.refusal.clause, cited) == (clause, [(clause, item.replace("_", " "))])
+
+
 def test_an_answer_can_be_what_refuses(write):
     rule = "category: S9\nrules:\n  - {id: S9.recipe, anchors: [nerve agent recipe], directions: [output]}\n"
     rules = write(rule, "rules.yaml")
