@@ -1,1 +1,1 @@
-"""One request and its response without I/O: admit, identify, entitle, count, screen, record."""
+"""One request and its response without I/O: identify, admit, entitle, count, screen, record."""

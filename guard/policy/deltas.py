@@ -7,13 +7,36 @@ A line reads ``usage.limits.qwen-2024: 1000000 -> 3000000``. It is refused until
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from guard.licensing.capability import Setting
-from guard.policy.document import Document, Location, Problem
+from guard.policy.document import Document, Location, Problem, masked, nearest
 from guard.policy.load import Loaded, overridden
-from guard.policy.posture import ANY, ORDERS, OVERLAID, REFUSED, UNDETERMINED, UNLISTED, At, Fact, Posture
+from guard.policy.looser import (
+    believes_more,
+    does_less,
+    gives_more,
+    grants_more,
+    loses,
+    opens_places,
+    reaches_further,
+    reordered,
+    trusts_weaker,
+)
+from guard.policy.posture import (
+    ANY,
+    NONE,
+    ORDERS,
+    OVERLAID,
+    REFUSED,
+    UNDETERMINED,
+    UNLISTED,
+    At,
+    Fact,
+    Posture,
+)
 
 EVERY = "all"
 """Of a tenant's models: it is bound to none."""
+THERE, GONE = "there", "gone"
+"""Of a tenant."""
 
 
 class Delta(NamedTuple):
@@ -31,13 +54,19 @@ class Delta(NamedTuple):
         if at == UNLISTED:
             at = ("unknown_models",) if {before, after} == {REFUSED, UNDETERMINED} else ("license",)
             before = "none" if before == REFUSED and at == ("license",) else before
-        return f"{'.'.join(at)}: {before} -> {after}"
+        return masked(" ".join(f"{'.'.join(at)}: {before} -> {after}".split()))
 
 
 def changes(before: Posture, after: Posture) -> Iterator[Delta]:
-    """Yield every change from one policy to the next, in the order of the facts."""
+    """Yield every change from one policy to the next, in the order of the facts; a tenant that goes is one change."""
+    gone = dict.fromkeys(name for name in _tenants(before) if name not in _tenants(after))
+    yield from (Delta(("tenants", name), THERE, GONE) for name in gone)
     for at in dict.fromkeys((*before, *after)):
+        if at[0] == "tenants" and at[1:2] and at[1] in gone:
+            continue
         delta = Delta(at, _value(before, at), _value(after, at))
+        if at == ("tenants",) and not reordered(delta.before, delta.after):
+            continue
         if delta.before != delta.after:
             yield delta
 
@@ -47,17 +76,50 @@ def dangerous(before: Posture, after: Posture) -> Iterator[Delta]:
     return (delta for delta in changes(before, after) if _loosens(delta, before, after))
 
 
+def outlived(before: Posture, after: Posture) -> dict[At, Fact]:
+    """Return the facts of models and limits in ``before`` that nothing in ``after`` is about.
+
+    What comes back is compared with them: to take a model away for a moment is no way around a confirmation.
+    """
+    served, there = _served(after), _tenants(after)
+    gone = {at[1] for at in before if _is_license(at) and _value(after, at) is None}
+    found: dict[At, Fact] = {}
+    for at, value in before.items():
+        match at:
+            case ("models", name, *_):
+                left = name in gone
+            case ("tenants", tenant, "models", name, *_):
+                left = name in gone and tenant in there
+            case ("usage", "limits", license_) | ("licenses", license_, *_):
+                left = license_ not in served
+            case _:
+                left = False
+        if left:
+            found[at] = value
+    return found
+
+
 def unconfirmed(deltas: Sequence[Delta], loaded: Loaded, overrides: Mapping[str, object]) -> list[Problem]:
-    """Return a problem for every change that no line under ``confirm`` of the new configuration names."""
-    confirmed = frozenset(loaded.config.confirm)
-    problems = (_problem(delta, loaded) for delta in deltas if delta.line not in confirmed)
+    """Return a problem for every change that no line under ``confirm`` of the new configuration names.
+
+    And one for every line there that is no change but was most likely meant to be one of these.
+    """
+    confirmed = frozenset(map(masked, loaded.config.confirm))
+    missing = [delta for delta in deltas if delta.line not in confirmed]
+    problems = [_problem(delta, loaded) for delta in missing]
+    for index, line in enumerate(loaded.config.confirm):
+        about = [delta.line for delta in missing if delta.line.split(": ")[0] == line.split(": ")[0]]
+        meant = nearest(line, about)
+        if meant is not None and all(delta.line != masked(line) for delta in deltas):
+            allowed = "the line of a change as it was refused"
+            problems.append(loaded.document.problem(("confirm", index), f"'{line}' is no change", allowed, near=meant))
     return [overridden(problem, overrides) for problem in problems]
 
 
 def spent(deltas: Sequence[Delta], loaded: Loaded) -> list[str]:
     """Return a warning for every confirmation that names none of the changes."""
     lines = {delta.line for delta in deltas}
-    left = [line for line in loaded.config.confirm if line not in lines]
+    left = [line for line in map(masked, loaded.config.confirm) if line not in lines]
     return [f"confirm: '{line}' is no change any more, and can go" for line in left]
 
 
@@ -70,19 +132,14 @@ def _value(posture: Posture, at: At) -> Fact | None:
             return EVERY
         case ("tenants", _, "models", *rest):
             return _value(posture, ("models", *rest))
-        case ("tenants", _, name):
+        case ("tenants", _, name) if name in OVERLAID:
             return _value(posture, OVERLAID[name])
-        case ("models", name, *_) if name == ANY and posture[UNLISTED] == REFUSED:
-            return None
-        case ("models", name, *rest) if name != ANY and ("models", name, "license") not in posture:
-            unlisted = posture[UNLISTED]
-            if unlisted == REFUSED:
-                return None
-            return unlisted if rest == ["license"] else _value(posture, ("models", ANY, *rest))
-        case ("models", _, "fields", _):
-            return "allow"
-        case ("models", _, _):
-            return "off"
+        case ("tenants", _, "purpose"):
+            return "unknown"
+        case ("models", *_):
+            return _model_value(posture, at)
+        case ("identity", "keys", _, "purpose"):
+            return "unknown" if posture.get(("identity", "registered_only")) == "false" else None
         case ("surface", "enabled", _):
             return "closed"
         case ("shadows", *_):
@@ -92,16 +149,36 @@ def _value(posture: Posture, at: At) -> Fact | None:
     return None
 
 
+def _model_value(posture: Posture, at: At) -> Fact | None:
+    match at:
+        case ("models", name, *_) if name == ANY and posture.get(UNLISTED, REFUSED) == REFUSED:
+            return None
+        case ("models", name, *rest) if name != ANY and ("models", name, "license") not in posture:
+            unlisted = posture.get(UNLISTED, REFUSED)
+            if unlisted == REFUSED:
+                return None
+            return unlisted if rest == ["license"] else _value(posture, ("models", ANY, *rest))
+        case ("models", _, "license" | "excluded"):
+            return None
+        case ("models", _, "fields", _):
+            return "allow"
+        case ("models", _, _):
+            return "off"
+    return None
+
+
 def _loosens(delta: Delta, before: Posture, after: Posture) -> bool:
     at, old, new = delta
+    if old is None:
+        return False  # there was no such thing, or the record is another release's, which did not compare it
     order = ORDERS.get(OVERLAID[at[2]] if len(at) == 3 and at[0] == "tenants" and at[2] in OVERLAID else at)
     if order is not None:
-        return order.index(str(new)) < order.index(str(old))
+        return str(old) in order and str(new) in order and order.index(str(new)) < order.index(str(old))
     match at:
-        case ("tenants", _, "models"):
-            return new == EVERY or (old != EVERY and not _names(new) <= _names(old))
-        case ("tenants", _, "models", *rest):
-            return _model_loosens(("models", *rest), old, new, before, after)
+        case ("tenants", *_):
+            return _tenant_loosens(delta, before, after)
+        case ("identity", *_):
+            return _identity_loosens(delta, before, after)
         case ("models", *_):
             return _model_loosens(at, old, new, before, after)
         case ("usage", "limits", license_) | ("licenses", license_, _):
@@ -110,21 +187,64 @@ def _loosens(delta: Delta, before: Posture, after: Posture) -> bool:
         case ("licenses", _, _, "acts"):
             return (old, new) == ("true", "false")
         case ("surface", "enabled", _):
-            return new == "open"
+            return (old, new) == ("closed", "open")
         case ("shadows", *_):
-            return new == "shadow"
+            return (old, new) == ("enforce", "shadow")
         case ("usage", "readings", license_):
             return new == "people" and license_ in _served(before)
         case ("territory", "country_headers"):
-            return new == "none"
+            return old != NONE and (new == NONE or believes_more(old, new))
+        case ("screening", "rules", _):
+            return does_less(old, new)
         case ("unlisted",):
             return new != REFUSED
     return False
 
 
+def _tenant_loosens(delta: Delta, before: Posture, after: Posture) -> bool:
+    at, old, new = delta
+    match at:
+        case ("tenants",):
+            return reordered(old, new)
+        case ("tenants", _):
+            return new == GONE
+        case ("tenants", _, "models"):
+            return new == EVERY or (old != EVERY and loses(new, old))
+        case ("tenants", _, "models", *rest):
+            return _model_loosens(("models", *rest), old, new, before, after)
+        case ("tenants", _, "match"):
+            return loses(old, new)
+        case ("tenants", _, "purpose"):
+            return grants_more(old, new)
+        case ("tenants", _, "rules", id_):
+            return ("screening", "rules", id_) not in after and does_less(old, new)
+    return False
+
+
+def _identity_loosens(delta: Delta, before: Posture, after: Posture) -> bool:
+    at, old, new = delta
+    match at:
+        case ("identity", "sources"):
+            return trusts_weaker(old, new)
+        case ("identity", "trusted_from"):
+            return reaches_further(old, new)
+        case ("identity", "trusted_headers"):
+            trusted = [facts.get(("identity", "trusted_from"), NONE) for facts in (before, after)]
+            return NONE not in trusted and believes_more(old, new)
+        case ("identity", "namespace_header"):
+            return new is not None
+        case ("identity", "jwt", "algorithms"):
+            return old != NONE and (new == NONE or loses(new, old))
+        case ("identity", "jwt", _):
+            return old != NONE and new is not None
+        case ("identity", "keys", _, "purpose"):
+            return grants_more(old, new)
+    return False
+
+
 def _model_loosens(at: At, old: Fact | None, new: Fact | None, before: Posture, after: Posture) -> bool:
     """A model that is new, or served no more, is none that was loosened."""
-    if old is None or new is None:
+    if old is None or new is None or len(at) < 3:
         return False
     if at[2] == "license":
         return True
@@ -132,23 +252,24 @@ def _model_loosens(at: At, old: Fact | None, new: Fact | None, before: Posture, 
     if _value(before, license_) != _value(after, license_):
         return False  # what follows from other licenses is told, and confirmed, by their names
     if at[2] == "fields":
-        return _strictness(str(new)) < _strictness(str(old))
-    return old == "block"
+        return gives_more(old, new)
+    if at[2] == "excluded":
+        return opens_places(old, new)
+    return old == "block" or (old == "shadow" and new != "block")
 
 
-def _strictness(text: str) -> tuple[int, int]:
-    action, _, limit = text.partition(" to ")
-    return Setting(action, int(limit) if limit else None).strictness
+def _is_license(at: At) -> bool:
+    return at[0] == "models" and at[2:] == ("license",)
 
 
-def _names(listed: Fact | None) -> set[str]:
-    return set(str(listed).split(", "))
+def _tenants(posture: Posture) -> dict[str, None]:
+    return {at[1]: None for at in posture if at[0] == "tenants" and len(at) > 2}
 
 
 def _served(posture: Posture) -> set[str]:
     """The ids of the licenses that something served is under."""
-    stacks = [str(value) for at, value in posture.items() if at[0] == "models" and at[2:] == ("license",)]
-    return {license_ for stack in (*stacks, str(posture[UNLISTED])) for license_ in stack.split(" + ")}
+    stacks = [str(value) for at, value in posture.items() if _is_license(at)]
+    return {license_ for stack in (*stacks, str(posture.get(UNLISTED))) for license_ in stack.split(" + ")}
 
 
 def _problem(delta: Delta, loaded: Loaded) -> Problem:
@@ -169,6 +290,10 @@ def _place(delta: Delta, document: Document, packs: Mapping[str, Document]) -> t
             return pack, ("thresholds",)
         case ("models", name, *rest):
             return document, _cause(rest, ("models", name), document)
+        case ("identity", "keys", name, _):
+            for index, entry in enumerate((document.data.get("identity") or {}).get("keys") or ()):
+                if entry.get("name") == name:
+                    return document, ("identity", "keys", index, "purpose")
         case ("tenants", name, "models", _, *rest):
             return document, _cause(rest, ("tenants", name), document)
         case ("shadows", kind, name):
@@ -186,6 +311,11 @@ def _cause(what: Sequence[str], owner: Location, document: Document) -> Location
         return (*owner, "license")
     if what[0] == "fields":
         candidates: list[Location] = [(*owner, *what), ("outputs", *what)]
+    elif what[0] == "excluded":
+        stated = (document.data.get("operator") or {}).get("statements") or ()
+        candidates = [
+            ("operator", "statements", index) for index, entry in enumerate(stated) if entry.get("about") == "territory"
+        ]
     else:
         shadows = document.data.get("shadows") or ()
         candidates = [("shadows", index) for index, entry in enumerate(shadows) if entry.get("category") == what[0]]

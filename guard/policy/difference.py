@@ -58,8 +58,8 @@ class Replay:
 
 def demands(active: Loaded, candidate: Loaded) -> list[Change]:
     """Return everything that ``candidate`` demands otherwise than ``active``."""
-    before = posture(active.config, active.snapshot)
-    after = posture(candidate.config, candidate.snapshot)
+    before = posture(active.config, active.snapshot, active.own_rules)
+    after = posture(candidate.config, candidate.snapshot, candidate.own_rules)
     looser = set(dangerous(before, after))
     return [Change(delta.line, delta in looser) for delta in changes(before, after)]
 

@@ -241,7 +241,8 @@ def _measure(text: str, file: str) -> None:
 
 
 def _excess(event: yaml.Event, file: str, found: str, allowed: str) -> PolicyError:
-    return PolicyError([Problem(file, event.start_mark.line + 1, "", found, allowed)])
+    line = event.start_mark.line + 1 if event.start_mark is not None else 1
+    return PolicyError([Problem(file, line, "", found, allowed)])
 
 
 class _Builder:

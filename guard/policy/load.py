@@ -292,7 +292,7 @@ def _own_rules(config: Config, compiled: Mapping[str | None, RuleSet]) -> dict[t
 
 
 def _rule_ids(file: Path) -> Iterator[str]:
-    for rule in scan(read_text(file), str(file)).data.get("rules") or ():
+    for rule in (scan(read_text(file), str(file)).data or {}).get("rules") or ():
         yield rule["id"]
 
 

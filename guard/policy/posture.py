@@ -4,10 +4,12 @@ A fact is named by where the operator would look for it: ``("usage", "limits", "
 "S9")``. The names and values are plain text and numbers, so that a state directory can remember them over a restart.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from guard.exchange.snapshot import ModelPolicy, Snapshot
+from guard.exchange.tenant import Tenant, Tenants
 from guard.licensing.capability import Setting
+from guard.licensing.place import members
 from guard.policy.config import Config
 
 At = tuple[str, ...]
@@ -24,6 +26,7 @@ ORDERS: Mapping[At, tuple[str, ...]] = {
     ("territory", "unknown"): ("allow", "deny"),
     ("screening", "system_prompts"): ("off", "flag", "block"),
     ("screening", "unscannable"): ("allow", "deny"),
+    ("surface", "unknown_fields"): ("drop", "deny"),
     ("outputs", "receipts"): ("false", "true"),
     ("outputs", "fingerprints"): ("false", "true"),
     ("evidence", "audit"): ("false", "true"),
@@ -39,11 +42,23 @@ OVERLAID: Mapping[str, At] = {
 UNLISTED, ANY = ("unlisted",), "*"
 """What is done with models that are not listed: ``refuse``, ``undetermined``, or their licenses. And their name."""
 UNDETERMINED, REFUSED = "undetermined", "refuse"
+NONE = "none"
+"""Of a list: nothing is in it. What a record does not name at all, its release did not compare."""
 
 
-def posture(config: Config, snapshot: Snapshot) -> dict[At, Fact]:
-    """Return the facts of one loaded policy."""
-    return dict(_facts(config, snapshot))
+def posture(config: Config, snapshot: Snapshot, own_rules: Mapping[At, str]) -> dict[At, Fact]:
+    """Return the facts of one loaded policy; ``own_rules`` are as in ``Loaded``."""
+    return {**dict(_facts(config, snapshot)), **own_rules}
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return ``items`` as one fact."""
+    return ", ".join(items) or NONE
+
+
+def names(fact: Fact | None) -> tuple[str, ...]:
+    """Return the items of a fact that was ``listed``."""
+    return () if fact is None or fact == NONE else tuple(str(fact).split(", "))
 
 
 def _facts(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
@@ -52,7 +67,8 @@ def _facts(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
         for name in at:
             value = getattr(value, name)
         yield at, _plain(value)
-    yield ("territory", "country_headers"), ", ".join(config.territory.country_headers) or "none"
+    yield ("territory", "country_headers"), listed(config.territory.country_headers)
+    yield from _identity(config, snapshot)
     for name in config.surface.enabled:
         yield ("surface", "enabled", name), "open"
     for rule in snapshot.shadowed_rules:
@@ -64,8 +80,24 @@ def _facts(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
         if name != ANY:
             yield ("models", name, "license"), licenses_of(model)
         yield from _model(name, model)
+        yield ("models", name, "excluded"), _places(model)
         yield from _limits(model)
     yield from _tenants(config, snapshot)
+
+
+def _identity(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
+    identity = config.identity
+    yield ("identity", "sources"), listed(identity.sources)
+    yield ("identity", "trusted_from"), listed(identity.trusted_from)
+    yield ("identity", "trusted_headers"), listed(identity.trusted_headers)
+    if snapshot.identity.namespace_header is not None:
+        yield ("identity", "namespace_header"), identity.namespace_header
+    yield ("identity", "jwt", "algorithms"), listed(sorted(identity.jwt.algorithms) if identity.jwt else ())
+    if identity.jwt is not None:
+        for name in ("issuer", "audience", "claim"):
+            yield ("identity", "jwt", name), getattr(identity.jwt, name) or NONE
+    for key in identity.keys:
+        yield ("identity", "keys", key.name, "purpose"), key.purpose
 
 
 def licenses_of(model: ModelPolicy) -> str:
@@ -96,6 +128,13 @@ def _model(name: str, model: ModelPolicy) -> Iterator[tuple[At, Fact]]:
         yield ("models", name, "fields", capability), str(Setting(rule.action.value, rule.limit))
 
 
+def _places(model: ModelPolicy) -> str:
+    """The countries in which a model is not used, a whole union under its one name."""
+    union = members(["EU"])
+    codes = set(model.excluded)
+    return listed(sorted(codes - union | {"EU"} if union <= codes else codes))
+
+
 def _limits(model: ModelPolicy) -> Iterator[tuple[At, Fact]]:
     for limit in model.limits:
         if limit.id == "operator":
@@ -110,17 +149,32 @@ def _limits(model: ModelPolicy) -> Iterator[tuple[At, Fact]]:
 def _tenants(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
     """What the overlays change."""
     base = dict(fact for name, model in snapshot.models.items() for fact in _model(name, model))
-    for tenant in snapshot.tenants.ordered if snapshot.tenants is not None else ():
+    if snapshot.tenants is None:
+        return
+    yield ("tenants",), listed(tenant.name for tenant in snapshot.tenants.ordered)
+    for tenant in snapshot.tenants.ordered:
         own = config.tenants[tenant.name]
+        yield ("tenants", tenant.name, "match"), listed(_matched(tenant, snapshot.tenants))
+        if tenant.purpose is not None:
+            yield ("tenants", tenant.name, "purpose"), tenant.purpose
         for name in OVERLAID:
             if getattr(own, name) is not None:
                 yield ("tenants", tenant.name, name), _plain(getattr(own, name))
         if tenant.models is not None:
-            yield ("tenants", tenant.name, "models"), ", ".join(sorted(tenant.models))
+            yield ("tenants", tenant.name, "models"), listed(sorted(tenant.models))
         for name, model in tenant.view(snapshot).models.items():
             for at, value in _model(name, model):
                 if base.get(at) != value:
                     yield ("tenants", tenant.name, *at), value
+
+
+def _matched(tenant: Tenant, tenants: Tenants) -> Iterator[str]:
+    """What a caller is known by as this tenant; what an earlier tenant takes is not among it."""
+    match = tenant.match
+    yield from (f"key {key}" for key in sorted(match.keys) if tenants.of(key, None, None) is tenant)
+    if match.claim is not None and tenants.of(None, dict([match.claim]), None) is tenant:
+        yield f"claim {match.claim[0]} {match.claim[1]}"
+    yield from (f"namespace {name}" for name in sorted(match.namespaces) if tenants.of(None, None, name) is tenant)
 
 
 def _plain(value: object) -> str:

@@ -26,18 +26,20 @@ def read_bounded(path: Path, most: int = POLICY_BYTES) -> bytes:
     except ValueError as error:
         raise OSError(EINVAL, _UNNAMED) from error
     try:
-        mode = os.fstat(descriptor).st_mode
-        if S_ISDIR(mode):
+        found = os.fstat(descriptor)
+        if S_ISDIR(found.st_mode):
             raise OSError(EISDIR, os.strerror(EISDIR))
-        if not S_ISREG(mode):
+        if not S_ISREG(found.st_mode):
             raise OSError(EINVAL, "not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(most + 1)
+        content, size = b"", found.st_size
+        while len(content) <= most:  # one read and an empty one, unless the file is being written
+            more = os.read(descriptor, min(max(size, 4096), most) + 1)
+            if not more:
+                return content
+            content += more
     finally:
         os.close(descriptor)
-    if len(content) > most:
-        raise OSError(EFBIG, f"larger than {most // (1024 * 1024)} MiB")
-    return content
+    raise OSError(EFBIG, f"larger than {most // (1024 * 1024)} MiB")
 
 
 def unreadable(path: Path, most: int = POLICY_BYTES) -> str | None:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from guard.policy.document import Document, Location, PolicyError, Problem, nearest
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-_CREDENTIALS = re.compile(r"(?s)(?<=://).*@|^[^/:@]*:.*@")
+_CREDENTIALS = re.compile(r"(?s)(?<=://).*@|^[^/:@]*:(?!//).*@")
 """What may be user and password in a value that should have been a URL: never shown, however it is written."""
 
 WORDINGS: Mapping[str, str] = {

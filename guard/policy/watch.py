@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,11 +17,11 @@ from threading import Lock
 from guard.exchange.snapshot import Snapshot
 from guard.policy import lastgood
 from guard.policy.config import Config
-from guard.policy.deltas import Delta, dangerous, spent, unconfirmed
-from guard.policy.document import PolicyError, Problem, in_order
+from guard.policy.deltas import Delta, dangerous, outlived, spent, unconfirmed
+from guard.policy.document import PolicyError, Problem, foreseen, in_order
 from guard.policy.load import Loaded, RuleCache, digest_of, load, load_config, watched_paths
 from guard.policy.posture import Posture, posture
-from guard.policy.record import Record, read_record, write_record
+from guard.policy.record import Record, period_end, read_record, write_record
 from guard.policy.selftest import SelfTest
 
 HISTORY = 50
@@ -95,18 +96,23 @@ class ActivePolicy:
         self.loaded: Loaded
         self._watched: tuple[Path, ...] = (path,) if path is not None else ()
         self._seen = digest_of(self._watched)
+        self._posture: Posture
+        self._gone: Posture
+        """Facts of models and limits that were in force in this period, and about which nothing is any more."""
         try:
-            self.loaded, self._posture = self._admitted(self._load(self._path), self._recorded)
+            with foreseen(self._name):
+                self.loaded, self._posture, self._gone = self._admitted(self._load(self._path), self._recorded)
             self._watched, self._seen = self.loaded.watched, self.loaded.digest
         except PolicyError as error:
             if not last_good or path is None:
                 raise
-            self.loaded, self._posture = self._copy(path, error)
+            self.loaded, self._posture, self._gone = self._copy(path, error)
             self.restored = error.problems
             self._follow(self._seen)
         self.snapshot: Snapshot = self.loaded.snapshot
         self.config: Config = self.loaded.config
         """The configuration the process started with; ``loaded.config`` is the latest good one."""
+        self._period_end = period_end(self.config, clock())
         self._history.append(
             ReloadResult(not self.restored, self.snapshot.hash, self.restored, changed=True, at=clock())
         )
@@ -128,14 +134,16 @@ class ActivePolicy:
             seen = digest_of(self._watched)
             self._tried = self._today()
             try:
-                loaded, facts = self._admitted(self._load(self._path), lambda _: (self._posture, ()))
+                with foreseen(self._name):
+                    loaded, facts, gone = self._admitted(self._load(self._path), lambda _: (self._standing(), ()))
             except PolicyError as error:
                 self._follow(seen)
                 result = ReloadResult(False, self.snapshot.hash, error.problems, at=self._clock())
             else:
                 changed = loaded.snapshot.hash != self.snapshot.hash
                 if changed or self.restored:
-                    self._posture, self.loaded, self.snapshot = facts, loaded, loaded.snapshot
+                    self._posture, self._gone = facts, gone
+                    self.loaded, self.snapshot = loaded, loaded.snapshot
                 self.restored = ()
                 self._watched, self._seen = loaded.watched, loaded.digest
                 restart = _starting_differences(self.config, loaded.config)
@@ -151,7 +159,9 @@ class ActivePolicy:
         with self._lock:
             if self.restored or not self._remember:
                 return
-            write_record(self.config, self.snapshot.hash, self._posture, self._clock())
+            now = self._clock()
+            gone = self._gone if now < self._period_end else {}
+            write_record(self.config, self.snapshot.hash, self._posture, gone, now)
             if self._last_good and self._path is not None:
                 lastgood.keep(Path(self.config.state_dir), self._path, self.loaded)
 
@@ -165,10 +175,24 @@ class ActivePolicy:
             place=place,
         )
 
-    def _admitted(self, loaded: Loaded, before: _Before, *, cases: bool = True) -> tuple[Loaded, Posture]:
-        """Return ``loaded`` and its posture if it may come into force after ``before``. Raises PolicyError."""
+    @property
+    def _name(self) -> str:
+        return "defaults" if self._path is None else str(self._path)
+
+    def _standing(self) -> Posture:
+        """What a policy is compared with. Facts of what is gone count for the period in which it went."""
+        now = self._clock()
+        if now >= self._period_end:
+            self._gone, self._period_end = {}, period_end(self.config, now)
+        return {**self._gone, **self._posture}
+
+    def _admitted(self, loaded: Loaded, before: _Before, *, cases: bool = True) -> tuple[Loaded, Posture, Posture]:
+        """Return ``loaded``, its posture and what that outlives, if it may come into force after ``before``.
+
+        Raises PolicyError.
+        """
         problems = self._self_test.problems(loaded, self._clock(), cases=cases)
-        facts = posture(loaded.config, loaded.snapshot)
+        facts = posture(loaded.config, loaded.snapshot, loaded.own_rules)
         old, others = before(loaded.config)
         deltas = [*others, *(dangerous(old, facts) if old is not None else ())]
         problems += unconfirmed(deltas, loaded, self._overrides)
@@ -178,18 +202,26 @@ class ActivePolicy:
         if left:
             warnings = (*loaded.snapshot.warnings, *left)
             loaded = replace(loaded, snapshot=replace(loaded.snapshot, warnings=warnings))
-        return loaded, facts
+        return loaded, facts, outlived(old, facts) if old is not None else {}
 
     def _recorded(self, config: Config) -> tuple[Posture | None, Sequence[Delta]]:
         """What was in force before the start, and what would be counted anew."""
         record: Record | None = read_record(config) if self._remember else None
-        return (None, ()) if record is None else (record.posture, record.recounts(config, self._clock()))
+        now = self._clock()
+        return (None, ()) if record is None else (record.standing(now), record.recounts(config, now))
 
-    def _copy(self, path: Path, error: PolicyError) -> tuple[Loaded, Posture]:
+    def _copy(self, path: Path, error: PolicyError) -> tuple[Loaded, Posture, Posture]:
         """Return the last good copy. Raises PolicyError with the problems of the files, and of the copy."""
         try:
-            copy = lastgood.find(Path(str(self._overrides["state_dir"])), path)
-            return self._admitted(self._load(copy.config, copy.place), lambda _: (None, ()), cases=False)
+            with foreseen(self._name):
+                copy = lastgood.find(Path(str(self._overrides["state_dir"])), path)
+                loaded, facts, _ = self._admitted(
+                    self._load(copy.config, copy.place), lambda _: (None, ()), cases=False
+                )
+            before: Posture | None = None
+            with suppress(PolicyError):  # one that cannot be read stops a start, and not the way out of it
+                before, _ = self._recorded(loaded.config)
+            return loaded, facts, outlived(before, facts) if before is not None else {}
         except PolicyError as unusable:
             raise PolicyError([*error.problems, *unusable.problems]) from error
 

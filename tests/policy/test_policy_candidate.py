@@ -42,6 +42,25 @@ def test_one_that_is_not_there_is_a_problem_like_any_other(tmp_path):
     assert [problem.found for problem in policy.problems] == ["cannot be read: No such file or directory"]
 
 
+@pytest.mark.parametrize("text", ['policies: ["a\\0b"]', "x: " + "[" * 50_000])
+def test_nothing_in_one_reaches_further_than_itself(write, text):
+    path, policy = str(write(SOUND + text + "\n", "candidate.yaml")), CandidatePolicy()
+    assert policy.follow(path) is True
+    assert (policy.loaded, len(policy.problems)) == (None, 1)
+    assert policy.follow(path) is False
+
+
+def test_a_mistake_of_guards_own_is_a_problem_and_not_tried_again(write, monkeypatch):
+    def fails(*_, **__):
+        raise ZeroDivisionError
+
+    path, policy = str(write(SOUND, "candidate.yaml")), CandidatePolicy()
+    monkeypatch.setattr("guard.policy.candidate.load_candidate", fails)
+    assert policy.follow(path) is True
+    assert [str(problem) for problem in policy.problems] == [f"{path}: document: cannot be loaded: ZeroDivisionError"]
+    assert policy.follow(path) is False
+
+
 def test_a_candidate_has_no_candidate(write):
     path = write(SOUND + "candidate: next.yaml\n", "candidate.yaml")
     with pytest.raises(PolicyError) as refused:

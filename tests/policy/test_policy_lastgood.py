@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from guard.policy import lastgood
+from guard.policy import load as loading
 from guard.policy.document import PolicyError
 from guard.policy.lastgood import CURRENT, DIRECTORY, MANIFEST
+from guard.policy.record import NAME
 from guard.policy.watch import ActivePolicy
 
 PACK = (
@@ -148,6 +150,51 @@ def test_every_good_load_replaces_the_copy_and_leaves_nothing_behind(place):
         [CURRENT, place.copies.resolve().name]
     )
     assert json.loads((place.copies / MANIFEST).read_text())["policy"] == active.snapshot.hash
+
+
+def test_a_directory_of_any_name_is_copied(place):
+    for name, content in (("packs/acme.yaml", PACK), ("keys/token", "x" * 40)):
+        place.write(content, f"sub/{name}")
+    place.path = place.write(
+        GOOD.replace("[packs]", "[packs/x/..]").replace("[rules.yaml]", "[rules/x/..]"), "sub/guard.yaml"
+    )
+    place.write("", "sub/packs/x/note.txt")
+    place.write("", "sub/rules/x/note.txt")
+    place.write(RULE, "sub/rules/own.yaml")
+    active = place.start()
+    active.keep()
+    place.write("mode: maybe\n", "sub/guard.yaml")
+    restored = place.start()
+    assert restored.restored
+    assert restored.snapshot.hash == active.snapshot.hash
+
+
+@pytest.mark.parametrize("text", ['policies: ["a\\0b"]', "x: " + "[" * 50_000, "license: llama-2\nlisten: !!int ''"])
+def test_no_bad_file_is_so_bad_that_the_copy_is_of_no_use(place, text):
+    place.start().keep()
+    place.write(GOOD.replace("policies: [packs]\n", "") + text + "\n")
+    assert place.start().restored
+
+
+def test_a_mistake_of_guards_own_in_the_files_is_answered_with_the_copy(place, monkeypatch):
+    place.start().keep()
+    real = loading._load
+
+    def fails(read, *rest):
+        if "approaching" in str(read.document.data):
+            raise ZeroDivisionError
+        return real(read, *rest)
+
+    monkeypatch.setattr(loading, "_load", fails)
+    place.write(GOOD + "usage: {approaching: 0.5}\n")
+    assert [problem.found for problem in place.start().restored] == ["cannot be loaded: ZeroDivisionError"]
+
+
+def test_a_damaged_record_is_no_reason_to_refuse_the_copy(place):
+    place.start().keep()
+    (place.state / NAME).write_text("[]")
+    place.write("mode: maybe\n")
+    assert place.start().restored
 
 
 def test_files_that_changed_since_the_load_are_not_copied(place):

@@ -1,5 +1,6 @@
 """From a configured model to its licenses: by what is stated, by names and revisions, by the license file, by teachers."""
 
+import os
 from hashlib import sha256
 
 import pytest
@@ -9,7 +10,8 @@ from guard.licensing.text import words_digest
 from guard.policy.document import PolicyError
 from guard.policy.load import load
 from guard.policy.packs import shipped_packs
-from guard.policy.resolution import stack_of
+from guard.policy.reading import LICENSE_BYTES
+from guard.policy.resolution import license_text, stack_of
 from guard.policy.settings.models import ModelConfig
 
 OLD, NEW = "OLD TERMS\n1. You may not.\n", "NEW TERMS\n1. You may.\n"
@@ -133,6 +135,23 @@ def test_a_license_file_that_is_not_there_is_a_problem(write, tmp_path):
     path = write("models:\n  m: {license: gemma, license_file: LICENSE}\n")
     assert problems(path) == [
         f"2: models.m.license_file: no file '{tmp_path}/LICENSE'; allowed: a file that can be read"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (os.mkdir, "Is a directory"),
+        (lambda path: path.write_bytes(bytes(LICENSE_BYTES + 1)), "larger than 4 MiB"),
+    ],
+)
+def test_a_license_file_that_is_none_is_a_problem_and_nobody_waits_for_it(write, tmp_path, make, why):
+    make(tmp_path / "LICENSE")
+    assert license_text(ModelConfig(license_file=str(tmp_path / "LICENSE"))) is None
+    path = write("models:\n  m: {license: gemma, license_file: LICENSE}\n")
+    assert problems(path) == [
+        f"2: models.m.license_file: '{tmp_path}/LICENSE' cannot be read: {why}; allowed: a file that can be read"
     ]
 
 

@@ -440,5 +440,19 @@ def test_tightening_is_an_order(capability, one, two, three):
         assert tighter(one, three) or three.action is FieldAction.ALLOW
 
 
+@pytest.mark.parametrize(
+    ("own", "holds"), [({"clamp": 50}, True), ({"clamp": 200}, False), ("deny", False), ("strip", False)]
+)
+def test_a_limit_on_length_is_tightened_by_a_smaller_limit_alone(write, own, holds):
+    """A request that states no length gets the clamp's; denied or stripped, it would get the server's: the longest."""
+    fields = f"outputs: {{fields: {{length: {{clamp: 100}}}}}}\n{KEYED}    fields: {{length: {json.dumps(own)}}}\n"
+    path = write("license: gemma\n" + fields)
+    if holds:
+        assert tenant_view(path).default_model.fields["length"].limit == 50
+    else:
+        with pytest.raises(PolicyError, match=r"allowed: \{clamp: N\} with N up to 100$"):
+            load(path)
+
+
 def test_an_overlay_that_says_nothing_is_valid():
     assert TenantConfig.model_validate({"match": {"keys": ["desk"]}}).actions == {}

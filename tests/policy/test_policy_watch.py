@@ -1,5 +1,6 @@
 """Invariant 7: a policy is replaced whole or not at all, and every way files are replaced is noticed."""
 
+import os
 from datetime import date
 
 import pytest
@@ -75,9 +76,80 @@ def test_no_bad_edit_ever_moves_the_snapshot(active, content):
         good = False
     result = active.reload()
     assert good or not result.ok
+    assert not any("cannot be loaded" in problem.found for problem in result.problems), "each is told as what it is"
     assert result.ok or active.snapshot is before
     path.write_text(GOOD)
     active.reload()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('policies: ["a\\0b"]', "2: policies[0]: cannot be read: not the name of a file; allowed: the path of a file"),
+        ('tests: [good.yaml, "a\\0b"]', "2: tests[1]: cannot be read: not the name of a file"),
+        (f"screening: {{rules: [{'x' * 300}]}}", "2: screening.rules[0]: cannot be read: File name too long"),
+        ("identity: {jwt: {algorithms: [RS256], key_file: '%s'}}" % ("x" * 300), "2: identity.jwt.key_file: cannot be"),
+        ("state_dir: '%s'" % ("x" * 300), "2: state_dir: cannot be read: File name too long"),
+        ("upstream: 'ftp://u:SECRET@h'", "2: upstream: 'ftp://...@h'; allowed: http"),
+        ("upstream: 'u:SECRET@h'", "2: upstream: '...@h'; allowed: http"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_a_problem_at_its_line(active, write, text, told):
+    write("models: {m: {license: llama-3.1}}\n" + text + "\n")
+    result = active.reload()
+    assert [str(problem).removeprefix(f"{active._path}:")[: len(told)] for problem in result.problems][:1] == [told]
+    assert "SECRET" not in str(result.problems)
+    assert not active.changed()
+
+
+def test_the_last_day_of_the_calendar_never_passes(active, write):
+    write(GOOD + "shadows: [{category: S6, owner: o, expires: 9999-12-31, reason: r}]\n")
+    assert active.reload().problems == ()
+    assert active.loaded.expires is None
+
+
+@pytest.mark.parametrize("place", ["_load", "self-test"])
+def test_a_mistake_of_guards_own_is_a_bad_policy_and_not_tried_again(active, write, monkeypatch, place):
+    before = active.snapshot
+    write(GOOD + SHADOW)
+    if place == "_load":
+        monkeypatch.setattr(loading, "_load", fails)
+    else:
+        monkeypatch.setattr(active._self_test, "problems", fails)
+    result = active.reload()
+    assert [str(problem) for problem in result.problems] == [
+        f"{active._path}: document: cannot be loaded: ZeroDivisionError"
+    ]
+    assert (result.ok, active.snapshot is before, active.changed()) == (False, True, False)
+    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(loading, "_load", fails)
+        with pytest.raises(PolicyError, match="cannot be loaded: ZeroDivisionError"):
+            ActivePolicy(active._path)
+
+
+def fails(*_, **__):
+    raise ZeroDivisionError
+
+
+def test_what_never_ends_is_neither_waited_for_nor_tried_twice(active, write, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(3_000_000_000)
+    for name, why in (
+        ("fifo", "not a regular file"),
+        ("/dev/zero", "not a regular file"),
+        ("huge", "larger than 4 MiB"),
+    ):
+        write(f"models: {{m: {{license: llama-3.1, license_file: {name}}}}}\n")
+        assert active.changed()
+        (problem,) = active.reload().problems
+        assert problem.found == f"'{tmp_path / name}' cannot be read: {why}"
+        assert not active.changed()
+    for setting in ("screening: {rules: [fifo]}", "identity: {jwt: {algorithms: [RS256], key_file: fifo}}"):
+        write(GOOD + setting + "\n")
+        (problem,) = active.reload().problems
+        assert "cannot be read: not a regular file" in problem.found
 
 
 def test_a_file_that_vanishes_leaves_the_last_good_policy(active):

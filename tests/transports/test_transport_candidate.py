@@ -317,5 +317,9 @@ async def test_a_candidate_that_nobody_foresaw_stops_neither_a_start_nor_a_reloa
     async with guarded(tmp_path, Inner(), BESIDE) as world:
         assert (await world.post(chat())).status == 200
         assert (await world.runtime.reload())["ok"]
-        assert world.runtime.services.candidate is None
-    assert "the candidate policy could not be looked at" in caplog.text
+        facts = world.runtime.candidate.facts()
+        assert (facts["ok"], facts["problems"]) == (
+            False,
+            [f"{tmp_path}/candidate.yaml: document: cannot be loaded: RuntimeError"],
+        )
+    assert "cannot be loaded: RuntimeError" in caplog.text

@@ -106,6 +106,33 @@ def test_the_namespace_is_not_forwarded(tmp_path):
     assert b"x-guard-namespace" not in server.requests[0][1]
 
 
+def test_nor_is_it_with_a_request_that_carries_no_text(tmp_path):
+    async def story():
+        server = Inner({"object": "list", "data": []})
+        async with guarded(tmp_path, server, CONFIG, terms=TERMS, desk=digest_key("desk-key")) as guard:
+            headers = ((b"x-guard-namespace", b"lab"), (b"accept", b"*/*"))
+            reply = await guard.post(b"", path="/v1/models", method="GET", headers=headers, peer=PROXY)
+            return reply, server.requests[0][1]
+
+    reply, forwarded = run(story())
+    assert reply.status == 200
+    assert b"accept" in forwarded
+    assert b"x-guard-namespace" not in forwarded
+
+
+def test_the_admin_port_and_the_audit_chain_name_the_tenant(tmp_path):
+    async def story():
+        async with guarded(tmp_path, Inner(), CONFIG, terms=TERMS, desk=digest_key("desk-key")) as guard:
+            await guard.post(chat(logprobs=True), headers=[bearer("desk-key")])
+            return guard.runtime.policy()["tenants"], guard.runtime.decisions(1)[0]["identity"]
+
+    tenants, identity = run(story())
+    assert [tenant["name"] for tenant in tenants] == ["desk", "school", "lab"]
+    assert tenants[0]["tightens"]["models"] == {"tiny": {"actions": {}, "fields": {"logprobs": "deny"}}}
+    assert tenants[1]["tightens"]["rules"] == ["HR.school-word"]
+    assert (identity["tenant"], identity["application"]) == ("desk", "desk")
+
+
 def test_a_tenants_rules_hold_its_streams_back_and_nobody_elses(tmp_path):
     parts = ["This is about zxq", "vortex and more", " of it."]
 
