@@ -34,7 +34,7 @@ slow: $(VENV)/.guard-dev  ## The tests that start processes or wait.
 	$(BIN)/pytest -q -m "slow and not vllm"
 
 test-vllm: $(VENV)/.guard-dev  ## Install vLLM (kept in ~/.cache/guard) and test against it.
-	python=$$(tests/vllm/install.sh) && GUARD_VLLM_PYTHON="$$python" $(BIN)/pytest -q -m vllm tests/vllm
+	python=$$(tests/vllm/install.sh) && GUARD_VLLM_PYTHON="$$python" $(BIN)/pytest -q -m vllm tests/vllm tests/contract
 
 bench: $(VENV)/.guard-dev  ## Run every benchmark.
 	for script in $(sort $(wildcard benchmarks/*.py)); do $(BIN)/python "$$script"; done
