@@ -68,11 +68,6 @@ def all_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
     return _unique(found)
 
 
-def serving_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
-    """Return everything owed for serving a model under ``licenses``."""
-    return tuple(owed for owed in all_obligations(licenses) if "serving" in owed.owed_for)
-
-
 def training_obligations(licenses: Sequence[License]) -> tuple[Obligation, ...]:
     """Return everything owed by whoever trains a model on outputs of a model under ``licenses``."""
     return _unique(duty for license_ in licenses for duty in _duties(license_, {"training"}))

@@ -1,9 +1,13 @@
 """What is owed for serving, and for training on outputs."""
 
-from guard.licensing.obligations import serving_obligations, training_obligations
+from guard.licensing.obligations import all_obligations, training_obligations
 from guard.policy.packs import shipped_packs
 
 PACKS = shipped_packs()
+
+
+def serving_obligations(licenses):
+    return [owed for owed in all_obligations(licenses) if "serving" in owed.owed_for]
 
 
 def kinds(obligations):
@@ -48,3 +52,10 @@ def test_training_owes_the_name_the_line_or_the_terms():
     assert kinds(training_obligations([PACKS["qwen-2024"]])) == {("display", "5.b")}
     assert kinds(training_obligations([PACKS["gemma"]])) == {("inherit_terms", "1.1(e), 3.1")}
     assert training_obligations([PACKS["deepseek-mit"]]) == ()
+
+
+def test_what_is_owed_for_other_occasions_says_so():
+    owed = {duty.kind: duty.owed_for for duty in all_obligations([PACKS["llama-3.1"]]) if duty.kind != "aup_duty"}
+    assert owed["display"] == ("serving", "distribution", "training")
+    assert owed["name_prefix"] == ("training",)
+    assert owed["notice_file"] == ("distribution",)

@@ -536,7 +536,7 @@ def test_the_record_of_another_release_is_no_reason_not_to_start(remembered, cha
         [(tuple(at), value) for at, value in record["posture"]] if change is newer else record["posture"]
     )
     path.write_text(json.dumps(record))
-    remembered("")
+    assert remembered("").history[-1].ok
 
 
 def test_a_statement_that_takes_a_place_away_is_told_by_the_place(write):

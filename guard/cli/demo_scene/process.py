@@ -61,10 +61,6 @@ class Server:
         self.stop()
         raise DidNotStart(self.name, self.log, None)
 
-    def wait_end(self, seconds: float) -> int:
-        """Return the exit code of a process that ends by itself. Raises subprocess.TimeoutExpired."""
-        return self._process.wait(seconds)
-
     def kill(self) -> None:
         """End the process at once, as a crash would."""
         self._process.kill()
