@@ -56,6 +56,10 @@ NO_TRAINING = frozenset(
 )
 
 
+USERS = frozenset({"monthly_active_users", "daily_active_users"})
+"""Metrics that count people; every other one is an amount of money."""
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """A number above (or from) which a license changes what the licensee may do."""
@@ -78,11 +82,31 @@ class Threshold:
     status: Status
     exempt: str = ""
     """Who the threshold does not bind."""
+    products: str = ""
+    """Of a threshold on users, whose count: those of ``all`` the licensee's products, of the products ``with_model``
+    taken together, or of ``each`` of these by itself."""
+    affiliates: str = ""
+    """Of a threshold on users: ``included``, ``excluded``, or ``unmentioned``."""
 
     @property
     def counts_users(self) -> bool:
-        """True where the quantity is monthly active users, the one a gateway can count."""
-        return self.metric == "monthly_active_users" and self.value is not None
+        """True where the quantity is active users, of a month or a day: what a gateway can count."""
+        return self.metric in USERS and self.value is not None
+
+    @property
+    def monthly(self) -> bool:
+        """True where it is users of a month."""
+        return self.metric == "monthly_active_users"
+
+    @property
+    def attested(self) -> bool:
+        """True where the users of one past month decide, which somebody has to state."""
+        return self.counts_users and self.window is Window.RELEASE_SNAPSHOT
+
+    @property
+    def allowed(self) -> int:
+        """The largest number that passes."""
+        return (self.value or 0) - (self.comparator == "must_be_less_than")
 
 
 @dataclass(frozen=True, slots=True)

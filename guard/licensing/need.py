@@ -24,7 +24,7 @@ class Need(NamedTuple):
 
     license: str
     about: str
-    """One of ``ABOUT``."""
+    """One of ``ABOUT``; or ``attestation`` of the users of one past month, and ``rights`` where there were too many."""
     text: str
     clause: str
     status: Status

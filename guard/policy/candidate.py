@@ -11,6 +11,7 @@ from pathlib import Path
 
 from guard.policy.document import PolicyError, Problem, foreseen
 from guard.policy.load import Loaded, RuleCache, digest_of, load, load_config, watched_paths
+from guard.policy.remote_keys import KeySets
 
 
 def load_candidate(
@@ -19,9 +20,10 @@ def load_candidate(
     *,
     today: date | None = None,
     rules: RuleCache | None = None,
+    key_sets: KeySets | None = None,
 ) -> Loaded:
     """Return the candidate in ``path``, as ``load`` does. Raises PolicyError, also for one that names a candidate."""
-    loaded = load(path, overrides, today=today, rules=rules)
+    loaded = load(path, overrides, today=today, rules=rules, key_sets=key_sets)
     if loaded.config.candidate is not None:
         found, allowed = "a candidate with a candidate of its own", "none: only the active policy names one"
         raise PolicyError([loaded.document.problem(("candidate",), found, allowed)])
@@ -31,7 +33,8 @@ def load_candidate(
 class CandidatePolicy:
     """The candidate that ``path`` names at the moment; ``follow`` brings it up to date. Belongs to one thread.
 
-    Its rules are compiled for it alone: a RuleSet belongs to the thread that uses it.
+    Its rules are compiled for it alone: a RuleSet belongs to the thread that uses it. ``key_sets`` are the active
+    policy's, so that what both name is fetched once.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class CandidatePolicy:
         overrides: Mapping[str, object] | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        key_sets: KeySets | None = None,
     ) -> None:
         self.path: Path | None = None
         self.loaded: Loaded | None = None
@@ -48,6 +52,7 @@ class CandidatePolicy:
         """When it was last tried, in epoch seconds."""
         self._overrides = {name: value for name, value in (overrides or {}).items() if name != "candidate"}
         self._clock = clock
+        self._key_sets = key_sets
         self._rules = RuleCache()
         self._watched: tuple[Path, ...] = ()
         self._seen = ""
@@ -65,7 +70,9 @@ class CandidatePolicy:
         if path is not None:
             try:  # which takes a second where rules are compiled: until then the one before is compared with
                 with foreseen(str(path)):
-                    loaded = load_candidate(path, self._overrides, today=self._tried, rules=self._rules)
+                    loaded = load_candidate(
+                        path, self._overrides, today=self._tried, rules=self._rules, key_sets=self._key_sets
+                    )
             except PolicyError as error:
                 problems = error.problems
                 self._watch_named(path)

@@ -6,48 +6,63 @@ from datetime import date
 from guard.licensing.license import License
 from guard.policy.checks.actions import actions
 from guard.policy.checks.addresses import addresses
+from guard.policy.checks.affiliates import affiliates
+from guard.policy.checks.attestations import attestation_warnings, attestors
 from guard.policy.checks.expiry import expiries, owners
 from guard.policy.checks.fields import clamps, unread
-from guard.policy.checks.keys import keys
-from guard.policy.checks.limits import acting, limits, observed
+from guard.policy.checks.hops import hops, strangers
+from guard.policy.checks.keys import keys, stored_keys
+from guard.policy.checks.limits import acting, daily, estimated, limits, observed
 from guard.policy.checks.lineage import lineage, lineage_warnings
 from guard.policy.checks.models import models
 from guard.policy.checks.names import names
 from guard.policy.checks.operator import operator, operator_warnings
 from guard.policy.checks.purposes import purposes
 from guard.policy.checks.shadows import shadow_warnings, shadows
-from guard.policy.checks.sources import sources, strangers
+from guard.policy.checks.sources import assertions, sources
 from guard.policy.checks.tenants import tenants
 from guard.policy.checks.terms import terms, unaccepted
 from guard.policy.checks.warnings import warnings
 from guard.policy.checks.zone import zone
 from guard.policy.config import Config
 from guard.policy.document import Caution, Document, Problem
+from guard.policy.keyfile import KeyFile
 from guard.screening.rules import Rule
 
 __all__ = ["cautions", "problems", "shadows"]
 
 
 def problems(
-    config: Config, document: Document, packs: Mapping[str, License], environment: Mapping[str, str], today: date
+    config: Config,
+    document: Document,
+    packs: Mapping[str, License],
+    keyfile: KeyFile,
+    environment: Mapping[str, str],
+    today: date,
 ) -> list[Problem]:
-    """Return every contradiction in ``config``; ``document`` says where each value stands."""
+    """Return every contradiction in ``config`` and ``keyfile``; ``document`` says where each value stands."""
     return [
         *models(config, document, packs),
         *lineage(config, document, packs),
         *operator(config, document, packs, today),
         *addresses(config, document),
         *keys(config, document, environment),
+        *stored_keys(config, document, keyfile, today),
         *names(config, document),
-        *sources(config, document),
+        *sources(config, document, keyfile),
+        *assertions(config, document),
+        *hops(config, document),
         *clamps(config, document),
         *limits(config, document, packs),
         *acting(config, document, packs),
+        *estimated(config, document),
+        *affiliates(config, document, packs),
+        *attestors(config, document),
         *actions(config, document, packs),
         *zone(config, document),
         *owners(config, document),
-        *tenants(config, document, packs),
-        *terms(config, document, packs, today),
+        *tenants(config, document, packs, keyfile),
+        *terms(config, document, packs, keyfile, today),
     ]
 
 
@@ -56,6 +71,7 @@ def cautions(
     document: Document,
     packs: Mapping[str, License],
     documents: Mapping[str, Document],
+    keyfile: KeyFile,
     rules: Sequence[Rule],
     today: date,
 ) -> tuple[Caution, ...]:
@@ -67,12 +83,14 @@ def cautions(
         *warnings(config, document, packs, documents, today),
         *lineage_warnings(config, document, packs),
         *operator_warnings(config, document, packs, today),
+        *attestation_warnings(config, document, packs, today),
         *shadow_warnings(config, document, packs, rules, today),
         *expiries(config, document, today),
-        *unaccepted(config, document, packs),
+        *unaccepted(config, document, packs, keyfile, today),
         *strangers(config, document),
-        *purposes(config, document, packs),
+        *purposes(config, document, packs, keyfile, today),
         *unread(config, document, packs),
         *observed(config, document),
+        *daily(config, document, packs),
     ]
     return tuple(dict.fromkeys(found))

@@ -19,6 +19,7 @@ from guard.policy.looser import (
     reaches_further,
     reordered,
     trusts_weaker,
+    with_networks,
 )
 from guard.policy.posture import (
     ANY,
@@ -146,6 +147,8 @@ def _value(posture: Posture, at: At) -> Fact | None:
             return "enforce"
         case ("usage", "readings", _):
             return "identities"
+        case ("usage", "affiliates", _):
+            return "include"
     return None
 
 
@@ -190,8 +193,10 @@ def _loosens(delta: Delta, before: Posture, after: Posture) -> bool:
             return (old, new) == ("closed", "open")
         case ("shadows", *_):
             return (old, new) == ("enforce", "shadow")
-        case ("usage", "readings", license_):
-            return new == "people" and license_ in _served(before)
+        case ("usage", "readings" | "affiliates", license_):
+            return new in {"people", "exclude"} and license_ in _served(before)
+        case ("usage", "attestors"):
+            return old != NONE and (new == NONE or loses(new, old))
         case ("territory", "country_headers"):
             return old != NONE and (new == NONE or believes_more(old, new))
         case ("screening", "rules", _):
@@ -230,13 +235,23 @@ def _identity_loosens(delta: Delta, before: Posture, after: Posture) -> bool:
             return reaches_further(old, new)
         case ("identity", "trusted_headers"):
             trusted = [facts.get(("identity", "trusted_from"), NONE) for facts in (before, after)]
-            return NONE not in trusted and believes_more(old, new)
+            return believes_more(*(fact if NONE not in trusted else with_networks(fact) for fact in (old, new)))
+        case ("identity", "mtls", "from"):
+            return reaches_further(old, new)
+        case ("identity", "mtls", "header"):
+            return new is not None
         case ("identity", "namespace_header"):
             return new is not None
         case ("identity", "jwt", "algorithms"):
             return old != NONE and (new == NONE or loses(new, old))
         case ("identity", "jwt", _):
             return old != NONE and new is not None
+        case ("identity", "assertions", _, "algorithms"):
+            return new is None or loses(new, old)
+        case ("identity", "assertions", _, "trusted_from"):
+            return old != NONE and new is not None and (new == NONE or reaches_further(old, new))
+        case ("identity", "assertions", _, _):
+            return new is not None
         case ("identity", "keys", _, "purpose"):
             return grants_more(old, new)
     return False

@@ -1,4 +1,4 @@
-"""What ``guard policy check`` looks at: configurations, packs, rule files, case files, and directories of them."""
+"""What ``guard policy check`` looks at: configurations, packs, rules, cases, API keys, and directories of them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from guard.licensing.items import AUP_ITEMS
 from guard.policy.candidate import load_candidate
 from guard.policy.checks.warnings import unconfirmed
 from guard.policy.document import Caution, PolicyError, Problem, in_order, read_text, scan
+from guard.policy.keyfile import read_keys
 from guard.policy.known import own_packs
 from guard.policy.load import Loaded, RuleCache, digest_of, load, read_config
 from guard.policy.locations import configuration, shipped_licenses, shipped_policies, shipped_rules, yaml_files
@@ -26,11 +27,13 @@ class Kind(StrEnum):
     CONFIGURATION = "configuration"
     PACK = "license pack"
     RULES = "rules"
+    KEYS = "API keys"
     CASES = "cases"
 
 
 TELLING: Mapping[Kind, frozenset[str]] = {
     Kind.CASES: frozenset({"cases"}),
+    Kind.KEYS: frozenset({"keys"}),
     Kind.RULES: frozenset({"rules", "lists", "category"}),
     Kind.PACK: frozenset({"id", "family", "version", "output_use", "thresholds", "duties", "aup"}),
 }
@@ -127,6 +130,8 @@ class _Inspector:
             self._packs(files)
         elif kind is Kind.RULES:
             self._rule_files(files)
+        elif kind is Kind.KEYS:
+            self._key_files(files)
         else:
             self._cases_given += files
 
@@ -192,6 +197,13 @@ class _Inspector:
         names = {str(file) for file in files}
         self.problems += (problem for problem in read.problems if problem.file in names)
         self.cautions += (caution for caution in read.cautions if caution.file in names)
+
+    def _key_files(self, files: Iterable[Path]) -> None:
+        for file in files:
+            try:
+                self.problems += read_keys(file).problems
+            except PolicyError as error:
+                self.problems += error.problems
 
     def _cases(self, paths: Iterable[Path], packs: Sequence[Path]) -> None:
         licenses = read_packs(packs).licenses

@@ -19,7 +19,7 @@ from guard.policy.document import PolicyError, Problem
 from guard.policy.load import Loaded, digest_of
 from guard.policy.locations import yaml_files
 from guard.policy.reading import is_directory, read_bounded
-from guard.policy.record import write_private
+from guard.policy.writing import write_private
 
 DIRECTORY, CURRENT, MANIFEST = "last-good", "current", "manifest.json"
 VERSION = 1
@@ -123,6 +123,7 @@ def _copied(path: Path, config: Config) -> Iterator[Path]:
     yield path
     named = [*config.policies, *config.screening.rules]
     named += [name for tenant in config.tenants.values() for name in tenant.rules]
+    named += config.usage.attestations
     named += [model.license_file for model in config.models.values() if model.license_file]
     yield from map(Path, dict.fromkeys(named))
 

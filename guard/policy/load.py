@@ -16,18 +16,25 @@ from typing import Any
 from guard.exchange.snapshot import ModelPolicy, Snapshot
 from guard.licensing.items import AUP_ITEMS
 from guard.policy import check
+from guard.policy.attestations import expiries, filed
 from guard.policy.config import Config
 from guard.policy.document import Caution, Document, Location, PolicyError, Problem, foreseen, in_order, read_text, scan
+from guard.policy.keyfile import keys_of
+from guard.policy.keyset import KeyProblem
 from guard.policy.locations import shipped_licenses, shipped_rules, yaml_files
+from guard.policy.named import named_files, resolve, without_unusable
 from guard.policy.packs import read_packs, shipped_files, shipped_packs
-from guard.policy.reading import is_directory, read_bounded, unusable
+from guard.policy.reading import is_directory, read_bounded
+from guard.policy.remote_keys import KeySets
 from guard.policy.rules import load_rules
+from guard.policy.settings.identity import SignedConfig
 from guard.policy.settings.shadows import Shadows
 from guard.policy.snapshot import build, model_policy
 from guard.policy.tenants import tenant_rule_files, with_tenants
-from guard.policy.tokens import KeyProblem, TokenVerifier, build_verifier
+from guard.policy.tokens import TokenVerifier, build_verifier
 from guard.policy.validation import Salvaged, salvage
 from guard.screening.ruleset import RuleSet
+from guard.usage.attestation import is_public_key
 
 ATTEMPTS = 5
 """How often files that change under the reader are read again."""
@@ -39,7 +46,9 @@ READ_FILES: tuple[Location, ...] = (
     ("tests",),
     ("identity", "jwt", "key_file"),
     ("identity", "jwt", "jwks_file"),
+    ("identity", "keys_file"),
     ("identity", "pseudonym_key_file"),
+    ("usage", "attestations"),
     ("screening", "rules"),
     ("candidate",),
 )
@@ -127,12 +136,14 @@ def load(
     today: date | None = None,
     environment: Mapping[str, str] = os.environ,
     rules: RuleCache | None = None,
+    key_sets: KeySets | None = None,
     place: Callable[[str], str] | None = None,
 ) -> Loaded:
     """Return the configuration in ``path`` and the snapshot that follows from it. Raises PolicyError.
 
-    ``rules`` carries the compiled rules from one load to the next; without it they are compiled. ``place`` says where
-    the files are that the configuration names; by default they are relative to it.
+    ``rules`` carries the compiled rules from one load to the next; without it they are compiled. ``key_sets`` are those
+    behind URLs, fetched where they are new; without it none is, the network is not used, and tokens by them are not
+    valid. ``place`` says where the files are that the configuration names; by default they are relative to it.
     """
     day, cache = today or datetime.now(UTC).date(), rules or RuleCache()
     for _ in range(ATTEMPTS):
@@ -145,7 +156,7 @@ def load(
                 read = read_config(path, overrides or {}, place)
                 watched = watched_paths(path, read.value)
                 before = digest_of(watched)
-                outcome = _load(read, watched, before, overrides or {}, day, environment, cache)
+                outcome = _load(read, watched, before, overrides or {}, day, environment, cache, key_sets)
         except PolicyError as error:
             outcome = error
         if digest_of(own) == first and digest_of(watched) == before:
@@ -166,12 +177,24 @@ def policy_for(license_id: str) -> ModelPolicy:
 
 def watched_paths(path: Path | None, config: Config) -> tuple[Path, ...]:
     """Return the operator's files and directories that ``config`` depends on, the configuration file first."""
-    jwt = config.identity.jwt
-    keys = [Path(file) for file in (jwt.key_file, jwt.jwks_file) if file] if jwt else []
+    keys = [Path(file) for _, signed in signed_by(config) for file in (signed.key_file, signed.jwks_file) if file]
     named = [Path(name) for name in (*config.policies, *config.tests, *config.screening.rules)]
     named += [Path(name) for tenant in config.tenants.values() for name in tenant.rules]
+    named += [Path(name) for name in config.usage.attestations]
+    named += [Path(config.identity.keys_file)] if config.identity.keys_file else []
+    named += [Path(each.key) for each in config.usage.attestors if not is_public_key(each.key)]
     named += [Path(model.license_file) for model in config.models.values() if model.license_file]
     return (*((path,) if path else ()), *named, *keys)
+
+
+def signed_by(config: Config) -> list[tuple[Location, SignedConfig]]:
+    """Return every setting that says how something signed is verified, and where it stands."""
+    found: list[tuple[Location, SignedConfig]] = [
+        (("identity", "assertions", index), assertion) for index, assertion in enumerate(config.identity.assertions)
+    ]
+    if config.identity.jwt is not None:
+        found.append((("identity", "jwt"), config.identity.jwt))
+    return found
 
 
 def digest_of(paths: Iterable[Path]) -> str:
@@ -200,6 +223,7 @@ def _load(
     today: date,
     environment: Mapping[str, str],
     cache: RuleCache,
+    key_sets: KeySets | None,
 ) -> Loaded:
     config, document = read.value, read.document
     own_packs = [Path(name) for name in config.policies]
@@ -207,13 +231,20 @@ def _load(
     pack_set = read_packs([shipped_licenses(), *own_packs]) if own_packs else shipped_files()
     packs = pack_set.licenses
     elsewhere += pack_set.problems
-    document = replace(document, lost=document.lost | pack_set.lost)
-    found = check.problems(config, document, packs, environment, today)
-    verifier: TokenVerifier | None = None
-    try:
-        verifier = build_verifier(config.identity.jwt, environment) if config.identity.jwt else None
-    except KeyProblem as error:
-        found.append(document.problem(("identity", "jwt"), str(error), "a key that verifies tokens"))
+    keyfile, mistaken = keys_of(config, document)
+    elsewhere += mistaken
+    lost_keys: frozenset[Location] = frozenset({("identity", "keys")} if mistaken else ())
+    document = replace(document, lost=document.lost | pack_set.lost | lost_keys)
+    found = check.problems(config, document, packs, keyfile, environment, today)
+    verifiers: dict[Location, TokenVerifier] = {}
+    unfetched: list[Caution] = []
+    for at, signed in signed_by(config):
+        try:
+            verifiers[at] = build_verifier(signed, environment, key_sets=key_sets, state_dir=Path(config.state_dir))
+        except KeyProblem as error:
+            found.append(document.problem(at, str(error), "a key that verifies tokens"))
+        if signed.jwks_url is not None and key_sets is None:
+            unfetched.append(document.caution((*at, "jwks_url"), "not looked at: only a gateway fetches its keys"))
     problems += (overridden(problem, overrides) for problem in found)
     common_rules = _rule_files(config)
     rule_files = {None: common_rules, **tenant_rule_files(config, common_rules)}  # None: everybody without his own
@@ -233,18 +264,22 @@ def _load(
     if problems or elsewhere:
         raise PolicyError(in_order([*problems, *elsewhere]))
     cache.keep(rule_files.values())
-    cautions = (*notes, *check.cautions(config, document, packs, pack_set.documents, rules, today))
+    cautions = (*unfetched, *notes, *check.cautions(config, document, packs, pack_set.documents, keyfile, rules, today))
     pack_files = [file for directory in (shipped_licenses(), *own_packs) for file in yaml_files(directory)]
     files = (*pack_files, *dict.fromkeys(file for own_rules in rule_files.values() for file in own_rules))
     expired = [relax.category for relax in config.screening.relax if relax.expires < today]
     expired += [note.note for note in notes if note.strict]
     expired += [entry.target for entry in config.shadows if entry.expires < today]
+    expired += [f"{one.license} {one.about}" for one in config.operator.statements if one.expires < today]
+    attestation_days = list(expiries(filed(config, packs, today)))
+    expired += [f"attested until {day}" for day in attestation_days if day < today]
     snapshot = build(
         config,
         packs,
         compiled[None],
         digest=sha256(f"{digest} {digest_of(files)} {sorted(overrides.items())!r} {expired}".encode()).hexdigest(),
-        verify_jwt=verifier,
+        verifiers=verifiers,
+        keyfile=keyfile,
         environment=environment,
         today=today,
         warnings=[caution.note for caution in cautions],
@@ -253,6 +288,7 @@ def _load(
     last_days = [relax.expires for relax in config.screening.relax]
     last_days += [statement.expires for statement in config.operator.statements]
     last_days += [entry.expires for entry in config.shadows]
+    last_days += attestation_days
     last_days += [exemption.expires for rule in rules for exemption in rule.exceptions]
     expiring = [day + timedelta(days=1) for day in last_days if today <= day < date.max]
     own_files = (path for path in watched if path.is_file() and path not in files)
@@ -312,13 +348,10 @@ def read_config(
     for name, value in overrides.items():
         _put(data, name.split("."), value)
     if path is not None:
-        models = data.get("models")
-        tenants = data.get("tenants")
-        named = [("models", name, "license_file") for name in models] if isinstance(models, dict) else []
-        named += [("tenants", name, "rules") for name in tenants] if isinstance(tenants, dict) else []
-        for location in (*READ_FILES, *named):
-            _resolve(data, location, place or (lambda name: str(path.parent / name)))
-        document = _without_unusable(document, data, (*READ_FILES, *named, ("state_dir",)))
+        named = [*READ_FILES, *named_files(data)]
+        for location in named:
+            resolve(data, location, place or (lambda name: str(path.parent / name)))
+        document = without_unusable(document, data, (*named, ("state_dir",)))
     try:
         read = salvage(replace(document, data=data), Config)
     except PolicyError as error:
@@ -334,36 +367,6 @@ def _put(data: dict[str, Any], names: Sequence[str], value: object) -> None:
             inner = data[name] = {}
         data = inner
     data[names[-1]] = value
-
-
-def _resolve(data: dict[str, Any], location: Location, place: Callable[[str], str]) -> None:
-    """Replace the paths at ``location`` by their places; what is no path is left for validation to refuse."""
-    *outer, last = location
-    inner: Any = data
-    for name in outer:
-        inner = inner.get(name) if isinstance(inner, dict) else None
-    value = inner.get(last) if isinstance(inner, dict) else None
-    if isinstance(value, str):
-        inner[last] = place(value)
-    elif isinstance(value, list):
-        inner[last] = [place(item) if isinstance(item, str) else item for item in value]
-
-
-def _without_unusable(document: Document, data: dict[str, Any], locations: Iterable[Location]) -> Document:
-    """Return ``document`` with a flaw for each of the paths at ``locations`` in ``data`` where nothing can be."""
-    flaws: list[Problem] = []
-    lost: set[Location] = set()
-    for location in locations:
-        value: Any = data
-        for name in location:
-            value = value.get(name) if isinstance(value, dict) else None
-        listed = [((*location, index), item) for index, item in enumerate(value)] if isinstance(value, list) else []
-        for at, item in listed or [(location, value)]:
-            reason = unusable(item) if isinstance(item, str) else None
-            if reason is not None:
-                flaws.append(document.problem(at, f"cannot be read: {reason}", "the path of a file"))
-                lost.add(at)
-    return replace(document, flaws=(*document.flaws, *flaws), lost=document.lost | lost)
 
 
 def overridden(problem: Problem, overrides: Mapping[str, object]) -> Problem:

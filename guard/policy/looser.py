@@ -9,9 +9,9 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from guard.licensing.capability import Setting
 from guard.licensing.place import members
 from guard.licensing.purpose import UNKNOWN, narrow
-from guard.policy.posture import Fact, names
+from guard.policy.posture import Fact, listed, names
 
-SOURCES = ("jwt", "trusted_header", "api_key", "body")
+SOURCES = ("mtls", "assertion", "jwt", "trusted_header", "api_key", "body")
 """Where identities come from: from what is verified to what callers say of themselves."""
 ACTIONS = ("off", "log", "flag", "block")
 
@@ -34,6 +34,11 @@ def believes_more(old: Fact | None, new: Fact | None) -> bool:
     """
     rest = iter(names(old))
     return not all(name in rest for name in names(new))
+
+
+def with_networks(headers: Fact | None) -> str:
+    """Return the ``headers`` that are believed from networks of their own: others are from nobody, without any."""
+    return listed(header for header in names(headers) if " from " in header)
 
 
 def reaches_further(old: Fact | None, new: Fact | None) -> bool:

@@ -79,6 +79,8 @@ class ThresholdPart(Part):
     reference_month: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] | None = None
     scope: Text
     counted: Text
+    products: Literal["all", "with_model", "each"] | None = None
+    affiliates: Literal["included", "unmentioned", "excluded"] | None = None
     consequence: Literal["no_rights", "display_duty", "termination", "separate_agreement", "royalty"]
     effect: Text
     exempt: str = ""
@@ -95,7 +97,8 @@ class ThresholdPart(Part):
         """Return the threshold as the core knows it."""
         return Threshold(
             self.id, self.metric, self.value, self.unit, self.comparator, self.window, self.reference_month, self.scope,
-            self.counted, self.consequence, self.effect, self.clause, self.status, self.exempt,
+            self.counted, self.consequence, self.effect, self.clause, self.status, self.exempt, self.products or "",
+            self.affiliates or "",
         )  # fmt: skip
 
 

@@ -4,12 +4,14 @@ A fact is named by where the operator would look for it: ``("usage", "limits", "
 "S9")``. The names and values are plain text and numbers, so that a state directory can remember them over a restart.
 """
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 
 from guard.exchange.snapshot import ModelPolicy, Snapshot
 from guard.exchange.tenant import Tenant, Tenants
 from guard.licensing.capability import Setting
 from guard.licensing.place import members
+from guard.policy.attestations import attestor_keys
 from guard.policy.config import Config
 
 At = tuple[str, ...]
@@ -19,6 +21,7 @@ Posture = Mapping[At, Fact]
 ORDERS: Mapping[At, tuple[str, ...]] = {
     ("mode",): ("shadow", "enforce"),
     ("usage", "at_limit"): ("observe", "refuse_newcomers", "refuse_all"),
+    ("usage", "unattested"): ("warn", "refuse"),
     ("identity", "unidentified"): ("allow", "credential", "deny"),
     ("identity", "registered_only"): ("false", "true"),
     ("identity", "terms"): ("off", "warn", "require"),
@@ -67,6 +70,9 @@ def _facts(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
         for name in at:
             value = getattr(value, name)
         yield at, _plain(value)
+    yield ("usage", "attestors"), listed(sorted(b64encode(key).decode() for key in attestor_keys(config)))
+    for license_, reading in config.usage.affiliates.items():
+        yield ("usage", "affiliates", license_), reading
     yield ("territory", "country_headers"), listed(config.territory.country_headers)
     yield from _identity(config, snapshot)
     for name in config.surface.enabled:
@@ -89,13 +95,26 @@ def _identity(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
     identity = config.identity
     yield ("identity", "sources"), listed(identity.sources)
     yield ("identity", "trusted_from"), listed(identity.trusted_from)
-    yield ("identity", "trusted_headers"), listed(identity.trusted_headers)
+    yield ("identity", "trusted_headers"), listed(map(str, identity.trusted_headers))
+    mtls = identity.mtls
+    if mtls is not None:
+        yield ("identity", "mtls", "header"), mtls.header
+    yield ("identity", "mtls", "from"), listed((mtls.networks or identity.trusted_from) if mtls is not None else ())
     if snapshot.identity.namespace_header is not None:
         yield ("identity", "namespace_header"), identity.namespace_header
     yield ("identity", "jwt", "algorithms"), listed(sorted(identity.jwt.algorithms) if identity.jwt else ())
     if identity.jwt is not None:
         for name in ("issuer", "audience", "claim"):
             yield ("identity", "jwt", name), getattr(identity.jwt, name) or NONE
+    for assertion in identity.assertions:
+        at = ("identity", "assertions", assertion.header)
+        yield (*at, "algorithms"), listed(sorted(assertion.algorithms))
+        yield (*at, "trusted_from"), listed(assertion.trusted_from)
+        for name in ("issuer", "audience", "claim"):
+            yield (*at, name), getattr(assertion, name)
+    # A key that was revoked is refused, and so grants no more than it did.
+    for _, entitlement in sorted(snapshot.identity.stored.values(), key=lambda entry: not entry[0].revoked):
+        yield ("identity", "keys", entitlement.name, "purpose"), entitlement.purpose
     for key in identity.keys:
         yield ("identity", "keys", key.name, "purpose"), key.purpose
 

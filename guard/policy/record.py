@@ -1,8 +1,6 @@
 """The record of the policy that was in force, in the state directory: a restart is no way around a confirmation."""
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from math import isfinite
@@ -14,9 +12,11 @@ from guard.policy.deltas import Delta
 from guard.policy.document import PolicyError, Problem, masked
 from guard.policy.posture import At, Fact, Posture
 from guard.policy.reading import read_bounded
-from guard.usage.ledger import sqlite_url
+from guard.policy.writing import write_private
+from guard.usage.address import sqlite_url
+from guard.usage.keyring import read_keyring
 from guard.usage.period import Calendar
-from guard.usage.pseudonym import Pseudonymizer, PseudonymKeyError, load_or_create_key
+from guard.usage.pseudonym import PseudonymKeyError
 
 NAME = "policy-in-force.json"
 VERSION = 1
@@ -40,7 +40,7 @@ class Record(NamedTuple):
         """Return what would count the running period's users anew, or apart from those counted already."""
         if now >= self.until:
             return []
-        after = counting(config)
+        after = counting(config, now)
         return [
             Delta(at, old, after[at])
             for at, old in self.counting.items()
@@ -52,8 +52,8 @@ class Record(NamedTuple):
         return {**(self.gone if now < self.until else {}), **self.posture}
 
 
-def counting(config: Config) -> dict[At, Fact]:
-    """Return the facts that a count depends on. A key that is not made yet has none."""
+def counting(config: Config, now: float) -> dict[At, Fact]:
+    """Return the facts that the count of the month of ``now`` depends on. A key that is not made yet has none."""
     state = Path(config.state_dir).absolute()
     facts: dict[At, Fact] = {
         ("usage", "ledger"): masked(config.usage.ledger or sqlite_url(state / "ledger.db")),
@@ -62,7 +62,8 @@ def counting(config: Config) -> dict[At, Fact]:
     key = Path(config.identity.pseudonym_key_file or state / "pseudonym.key")
     if key.is_file():
         with suppress(PseudonymKeyError):  # what opens the stores says it better
-            facts["identity", "pseudonym_key_file"] = Pseudonymizer(load_or_create_key(key)).fingerprint
+            month = Calendar(config.usage.zone).period(now).id
+            facts["identity", "pseudonym_key_file"] = read_keyring(key).fingerprint_of(month)
     return facts
 
 
@@ -108,23 +109,8 @@ def write_record(config: Config, policy: str, facts: Posture, gone: Posture, now
         "version": VERSION,
         "policy": policy,
         "until": until,
-        "counting": [[list(at), value] for at, value in counting(config).items()],
+        "counting": [[list(at), value] for at, value in counting(config, now).items()],
         "posture": [[list(at), value] for at, value in facts.items()],
         "gone": [[list(at), value] for at, value in gone.items()],
     }
     write_private(Path(config.state_dir) / NAME, json.dumps(content, indent=1).encode())
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` whole or not at all, readable by the owner alone. Raises OSError."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise

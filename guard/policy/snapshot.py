@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import lru_cache, partial
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 
 from guard.exchange.credential import digest_key
 from guard.exchange.refusal import Code
 from guard.exchange.snapshot import (
+    Assertion,
     CitedItem,
     Entitlement,
     FieldAction,
@@ -21,12 +22,17 @@ from guard.exchange.snapshot import (
     Snapshot,
     SurfacePolicy,
 )
+from guard.exchange.trusted import TrustedHeader
 from guard.licensing.capability import CAPABILITIES, setting
 from guard.licensing.license import AupItem, License, Threshold, Window
 from guard.licensing.lineage import resolve_target
+from guard.licensing.need import Need
 from guard.licensing.notice import Notice, display_notices, machine_notice
 from guard.licensing.terms import flow_down_clause
+from guard.policy.attestations import Attested, Ground, attested, filed, unattested
 from guard.policy.config import Config
+from guard.policy.document import Location
+from guard.policy.keyfile import NO_KEYS, KeyFile, stored
 from guard.policy.operator import excluded_places, open_needs, people_only, statements
 from guard.policy.resolution import license_drift, stack_of
 from guard.policy.settings.shadows import Shadows
@@ -34,6 +40,7 @@ from guard.policy.tokens import TokenVerifier
 from guard.screening.categories import CATEGORIES, HAZARDS
 from guard.screening.findings import Action
 from guard.screening.ruleset import RuleSet
+from guard.usage.period import Kind
 from guard.usage.thresholds import AtLimit, Limit
 
 DEFAULT_NAME, UNDETERMINED = "default", "undetermined"
@@ -116,15 +123,20 @@ def fields(licenses: Sequence[License], config: Config) -> Mapping[str, FieldRul
 
 
 def limits(licenses: Sequence[License], config: Config) -> tuple[Limit, ...]:
-    """Return the monthly-active-user limits of a stack: the licenses' own, and lower ones of the operator's."""
+    """Return the limits on users of a stack: the licenses' own, and lower monthly ones of the operator's.
+
+    A license's limit on users of a day is among them where days are counted; where not, nothing is known of it.
+    """
     found = []
     for license_ in licenses:
-        found += [_limit(license_, threshold, config) for threshold in user_thresholds(license_)]
+        monthly = [threshold for threshold in user_thresholds(license_) if threshold.monthly]
+        counted = user_thresholds(license_) if Kind.DAY in config.usage.windows else monthly
+        found += [_limit(license_, threshold, config) for threshold in counted]
         own = config.usage.limits.get(license_.id)
-        if own is not None and user_thresholds(license_):
+        if own is not None and monthly:
             found.append(
-                Limit(license_.id, "operator", own, exclusive=False, standing=True, clause="",
-                      consequence="operator", approaching_ratio=config.usage.approaching)
+                replace(_limit(license_, monthly[0], config), id="operator", value=own, exclusive=False,
+                        standing=True, clause="", consequence="operator")
             )  # fmt: skip
     return tuple(found)
 
@@ -152,7 +164,7 @@ def notices(licenses: Sequence[License], config: Config) -> tuple[Notice, ...]:
 
 
 def user_thresholds(license_: License) -> list[Threshold]:
-    """Return the license's thresholds on monthly active users, the only ones a gateway can count."""
+    """Return the license's thresholds on active users, the only ones a gateway can count."""
     return [threshold for threshold in license_.thresholds if threshold.counts_users]
 
 
@@ -166,7 +178,18 @@ def _limit(license_: License, threshold: Threshold, config: Config) -> Limit:
         clause=threshold.clause,
         consequence=threshold.consequence,
         approaching_ratio=config.usage.approaching,
+        kind=Kind.MONTH if threshold.monthly else Kind.DAY,
+        products=threshold.products,
+        affiliates=_affiliates(license_, threshold, config),
     )
+
+
+def _affiliates(license_: License, threshold: Threshold, config: Config) -> str:
+    """Whether affiliates count: as the license says, and where it does not as the operator reads it."""
+    reading = config.usage.affiliates.get(license_.id)
+    if threshold.affiliates != "unmentioned" or reading is None:
+        return threshold.affiliates
+    return "included" if reading == "include" else "excluded"
 
 
 def model_policy(name: str, licenses: Sequence[License], config: Config, today: date) -> ModelPolicy:
@@ -186,10 +209,14 @@ def model_policy(name: str, licenses: Sequence[License], config: Config, today: 
         excluded=excluded_places(name, licenses, config, today),
         flow_down=flow_down(licenses) if config.identity.terms != "off" else (),
         notices=notices(licenses, config),
-        unstated=next(iter(open_needs(name, licenses, config, today)), None)
-        if config.operator.unstated == "refuse"
-        else None,
+        unstated=_unstated(name, licenses, config, today),
     )
+
+
+def _unstated(name: str, licenses: Sequence[License], config: Config, today: date) -> Need | None:
+    """The first thing that requests for the model are refused for, because nobody states or attests it."""
+    found = open_needs(name, licenses, config, today) if config.operator.unstated == "refuse" else []
+    return found[0] if found else unattested(licenses, config, today)
 
 
 def blocking(ruled: Mapping[str, Ruling], shadows: Shadows) -> frozenset[str]:
@@ -212,17 +239,22 @@ def build(
     rules: RuleSet,
     *,
     digest: str,
-    verify_jwt: TokenVerifier | None,
+    verifiers: Mapping[Location, TokenVerifier],
+    keyfile: KeyFile = NO_KEYS,
     environment: Mapping[str, str],
     today: date,
     warnings: Iterable[str] = (),
 ) -> Snapshot:
-    """Return the snapshot of a configuration that ``guard.policy.check`` found no problem in."""
+    """Return the snapshot of a configuration that ``guard.policy.check`` found no problem in.
+
+    ``verifiers`` are those of tokens and assertions, by where their settings stand.
+    """
     models = {
         name: model_policy(name, [packs[id_] for id_ in stack_of(name, model, packs)[0]], config, today)
         for name, model in config.models.items()
     }
     default, unlisted = _unlisted(config, packs, models, today)
+    known = _attested((*models.values(), *((default,) if default is not None else ())), config, packs, today)
     shadows = Shadows(config.shadows, today)
     return Snapshot(
         hash=digest,
@@ -231,7 +263,7 @@ def build(
         default_model=default,
         allow_unknown_models=unlisted,
         unlisted=model_policy(UNDETERMINED, (), config, today),
-        identity=_identity(config, verify_jwt, environment),
+        identity=_identity(config, verifiers, keyfile, environment),
         surface=SurfacePolicy(
             enabled=frozenset(config.surface.enabled),
             max_body=config.surface.max_body,
@@ -248,6 +280,8 @@ def build(
         at_limit=AtLimit(config.usage.at_limit),
         packs=packs,
         statements=statements(config, today),
+        attested=MappingProxyType({at: found.ground is Ground.SHOWN for at, found in known.items()}),
+        attestations=MappingProxyType({at: found.words for at, found in known.items() if found.words}),
         license_drift=MappingProxyType(license_drift(config, packs)),
         target_of=lru_cache(maxsize=1024)(partial(resolve_target, licenses=packs)),
         shadowed_codes=frozenset(map(Code, shadows.checks)),
@@ -255,6 +289,15 @@ def build(
         every_decision=config.evidence.decisions == "all",
         warnings=tuple(warnings),
     )
+
+
+def _attested(
+    models: Iterable[ModelPolicy], config: Config, packs: Mapping[str, License], today: date
+) -> dict[tuple[str, str], Attested]:
+    """What is attested of everything that is served, by license and threshold."""
+    served = {license_.id: license_ for model in models for license_ in model.licenses}
+    found = attested(served.values(), filed(config, packs, today))
+    return {(each.license.id, each.threshold.id): each for each in found}
 
 
 def _unlisted(
@@ -271,8 +314,17 @@ def _unlisted(
     return (next(iter(models.values())) if len(models) == 1 else None), False
 
 
-def _identity(config: Config, verify_jwt: TokenVerifier | None, environment: Mapping[str, str]) -> IdentityPolicy:
-    identity = config.identity
+def _identity(
+    config: Config, verifiers: Mapping[Location, TokenVerifier], keyfile: KeyFile, environment: Mapping[str, str]
+) -> IdentityPolicy:
+    identity, mtls = config.identity, config.identity.mtls
+    trusted_from = tuple(map(ip_network, identity.trusted_from))
+    headers = [
+        TrustedHeader(
+            entry.header.encode(), _networks(entry.networks, trusted_from), entry.namespace or "", entry.member
+        )
+        for entry in identity.trusted_headers
+    ]
     keys = {
         key.sha256 or digest_key(environment.get(key.key_env or "", "")): Entitlement(
             key.name, key.purpose, key.user, frozenset(terms.license for terms in key.terms)
@@ -280,13 +332,25 @@ def _identity(config: Config, verify_jwt: TokenVerifier | None, environment: Map
         for key in identity.keys
     }
     return IdentityPolicy(
-        sources=identity.sources,
+        sources=tuple(source for source in identity.sources if source != "mtls" or mtls is not None),
         unidentified=identity.unidentified,
-        trusted_headers=identity.trusted_headers,
-        trusted_from=tuple(ip_network(network) for network in identity.trusted_from),
-        verify_jwt=verify_jwt,
+        trusted_headers=tuple(header for header in headers if header.networks),
+        trusted_from=trusted_from,
+        headers=frozenset(header.name for header in headers) | ({mtls.header.encode()} if mtls is not None else set()),
+        mtls=TrustedHeader(mtls.header.encode(), _networks(mtls.networks, trusted_from), "mtls") if mtls else None,
+        verify_jwt=verifiers.get(("identity", "jwt")),
         jwt_claim=identity.jwt.claim if identity.jwt else "sub",
+        assertions=tuple(
+            Assertion(
+                assertion.header.encode(),
+                verifiers["identity", "assertions", index],
+                assertion.claim,
+                tuple(map(ip_network, assertion.trusted_from)),
+            )
+            for index, assertion in enumerate(identity.assertions)
+        ),
         keys=MappingProxyType(keys),
+        stored=MappingProxyType(stored(keyfile)),
         registered_only=identity.registered_only,
         namespace_header=(
             identity.namespace_header.encode()
@@ -295,3 +359,9 @@ def _identity(config: Config, verify_jwt: TokenVerifier | None, environment: Map
         ),
         terms=identity.terms,
     )
+
+
+def _networks(
+    own: tuple[str, ...] | None, others: tuple[IPv4Network | IPv6Network, ...]
+) -> tuple[IPv4Network | IPv6Network, ...]:
+    return others if own is None else tuple(map(ip_network, own))

@@ -164,7 +164,7 @@ def _pruned(value: Any, at: Location, dropped: set[Location], gaps: dict[Locatio
 def _problem(document: Document, model: type[BaseModel], item: Any, location: Location) -> Problem:
     kind, context = item["type"], item.get("ctx") or {}
     if kind == "extra_forbidden":
-        choices = [info.alias or name for name, info in _fields_at(model, location[:-1]).items()]
+        choices = list(_fields_at(model, location[:-1]))
         return document.problem(location, "unknown name", ", ".join(sorted(choices)), choices)
     if kind == "missing":
         return document.problem(location, "missing", "a value is required here")
@@ -218,7 +218,7 @@ def _example(model: type[BaseModel], location: Location) -> str | None:
     current: Any = model
     info: FieldInfo | None = None
     for part in location:
-        named = getattr(_inner_model(current), "model_fields", {}).get(part) if isinstance(part, str) else None
+        named = _fields(_inner_model(current)).get(part) if isinstance(part, str) else None
         info, current = named, named.annotation if named is not None else _inner_model(current)
     if info is not None and info.examples:
         return str(info.examples[0])
@@ -246,11 +246,16 @@ def _is_tag(part: str | int) -> bool:
 def _fields_at(model: type[BaseModel], location: Location) -> dict[str, FieldInfo]:
     current: Any = model
     for part in location:
-        info = getattr(current, "model_fields", {}).get(part) if isinstance(part, str) else None
+        info = _fields(current).get(part) if isinstance(part, str) else None
         if info is not None:
             current = info.annotation
         current = _inner_model(current)
-    return dict(getattr(_inner_model(current), "model_fields", {}))
+    return _fields(_inner_model(current))
+
+
+def _fields(model: Any) -> dict[str, FieldInfo]:
+    """The fields of ``model``, if it is one, by the names that they have in a document."""
+    return {info.alias or name: info for name, info in getattr(model, "model_fields", {}).items()}
 
 
 def _inner_model(annotation: Any) -> Any:

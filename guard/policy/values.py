@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_network
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -14,7 +16,7 @@ from guard.licensing.place import country
 from guard.licensing.purpose import Purpose as PurposeText
 from guard.screening.categories import CATEGORIES
 from guard.screening.findings import Action
-from guard.usage.ledger import ALLOWED_URL, LedgerUrlError, parse_url
+from guard.usage.address import ALLOWED_URL, LedgerUrlError, parse_url
 
 _PORT = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):(\d{1,5})$")
 
@@ -37,6 +39,22 @@ def _is_host_port(value: str) -> bool:
     return match is not None and int(match[1]) < 65536
 
 
+def _key_set_url(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"https?://[^/?#@\s]+(/[^#\s]*)?", value):
+        with suppress(ValueError):  # a port that is no number
+            parts = urlsplit(value)
+            if parts.port != 0 and parts.hostname and (parts.scheme == "https" or _is_loopback(parts.hostname)):
+                return value
+    raise ValueError("https://HOST/PATH without a user name, or http:// with a loopback address")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _address(value: Any) -> str:
     if isinstance(value, str) and (value.startswith("unix:///") or _is_host_port(value)):
         return value
@@ -57,7 +75,7 @@ def _ledger(value: Any) -> str:
             parse_url(value)
         except LedgerUrlError as error:  # it says what is wrong, and shows no password
             found = error.found.encode(errors="replace").decode()  # bytes of a command line that are no UTF-8
-            raise PydanticCustomError("found", "{allowed}", {"found": found, "allowed": ALLOWED_URL}) from None
+            raise PydanticCustomError("found", "{allowed}", {"found": found, "allowed": error.allowed}) from None
         return value
     raise ValueError(ALLOWED_URL)
 
@@ -127,7 +145,8 @@ def _digest(value: Any) -> str:
     raise PydanticCustomError("secret", "64 hexadecimal digits, the SHA-256 of the key")  # it may be the key itself
 
 
-def _header(value: Any) -> str:
+def header_name(value: Any) -> str:
+    """Return ``value`` in lower case. Raises ValueError for what is no HTTP header name (RFC 9110, 5.1)."""
     if isinstance(value, str) and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
         return value.lower()
     raise ValueError("an HTTP header name")
@@ -143,6 +162,7 @@ def _country(value: Any) -> str:
 Url = Annotated[str, PlainValidator(_url)]
 Address = Annotated[str, PlainValidator(_address)]
 AdminAddress = Annotated[str, PlainValidator(_admin)]
+KeySetUrl = Annotated[str, PlainValidator(_key_set_url)]
 LedgerUrl = Annotated[str, PlainValidator(_ledger)]
 LicenseIds = Annotated[tuple[str, ...], BeforeValidator(_license_ids)]
 Country = Annotated[str, PlainValidator(_country)]
@@ -154,5 +174,5 @@ FieldChoice = Annotated[FieldSetting, PlainValidator(_field_setting)]
 Network = Annotated[str, PlainValidator(_network)]
 Purpose = Annotated[str, PlainValidator(_purpose)]
 KeyDigest = Annotated[str, PlainValidator(_digest)]
-HeaderName = Annotated[str, PlainValidator(_header)]
+HeaderName = Annotated[str, PlainValidator(header_name)]
 Seconds = Annotated[float, Field(gt=0)]

@@ -22,6 +22,7 @@ from guard.policy.document import PolicyError, Problem, foreseen, in_order
 from guard.policy.load import Loaded, RuleCache, digest_of, load, load_config, watched_paths
 from guard.policy.posture import Posture, posture
 from guard.policy.record import Record, period_end, read_record, write_record
+from guard.policy.remote_keys import KeySets
 from guard.policy.selftest import SelfTest
 
 HISTORY = 50
@@ -29,7 +30,8 @@ HISTORY = 50
 
 STARTING: tuple[str, ...] = (
     "upstream", "upstream_timeouts", "upstream_ca", "upstream_connections", "listen", "admin", "admin_token_file",
-    "state_dir", "usage.ledger", "usage.zone", "usage.fsync", "identity.pseudonym_key_file", "outputs.receipts",
+    "state_dir", "usage.ledger", "usage.zone", "usage.windows", "usage.keep",
+    "usage.fsync", "usage.disk_full", "identity.pseudonym_key_file", "outputs.receipts",
     "outputs.fingerprints", "evidence.audit", "evidence.fsync",
 )  # fmt: skip
 """Settings that a process reads once, at its start: a reload takes the policy, not these."""
@@ -86,6 +88,8 @@ class ActivePolicy:
         self._lock = Lock()
         self._history: deque[ReloadResult] = deque(maxlen=HISTORY)
         self._rules = RuleCache()
+        self.key_sets = KeySets(clock=clock)
+        """The key sets behind URLs, of every snapshot of the process."""
         self._self_test = SelfTest(environment)
         self._tried = self._today()
         self.restored: tuple[Problem, ...] = ()
@@ -172,6 +176,7 @@ class ActivePolicy:
             today=self._tried,
             environment=self._environment,
             rules=self._rules,
+            key_sets=self.key_sets,
             place=place,
         )
 

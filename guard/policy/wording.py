@@ -9,7 +9,7 @@ from guard.policy.load import Loaded
 
 PASSING = frozenset({"confirm", "candidate", "tests"})
 """Settings that say nothing about requests: they are about changing the policy."""
-NAMES = ("name", "rule", "category", "check", "license", "about")
+NAMES = ("name", "header", "rule", "category", "check", "license", "about")
 """What tells the entries of a list apart, where they have it; others go by their place."""
 
 
@@ -43,16 +43,21 @@ def _settings(loaded: Loaded) -> Iterator[tuple[str, str]]:
 
 def _flat(at: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _flat(f"{at}.{name}", getattr(value, name))
+        for name, info in type(value).model_fields.items():
+            yield from _flat(f"{at}.{info.alias or name}", getattr(value, name))
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _flat(f"{at}.{name}", inner)
-    elif isinstance(value, tuple) and any(isinstance(item, BaseModel) for item in value):
+    elif isinstance(value, tuple) and any(isinstance(item, BaseModel) and not _is_word(item) for item in value):
         for index, item in enumerate(value):
             yield from _flat(f"{at}[{_name(item, index)}]", item)
     else:
         yield at, _plain(value)
+
+
+def _is_word(entry: BaseModel) -> bool:
+    """True if ``entry`` can be written as one word or line, in a list whose order says something."""
+    return type(entry).__str__ is not BaseModel.__str__
 
 
 def _name(entry: BaseModel, index: int) -> str:

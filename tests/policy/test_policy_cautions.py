@@ -23,6 +23,11 @@ def cautions(path, **more):
      (1, "unknown_models", "models that are not listed are served with license undetermined", True)),
     ("license: mistral-mnpl-0.1\nidentity:\n  trusted_from: [10.0.0.0/8, '::/0']\n",
      (3, "identity.trusted_from[1]", "::/0 is everybody: whoever connects may claim to be any user", False)),
+    (("license: mistral-mnpl-0.1\nidentity:\n  trusted_headers:\n    - x-user\n"
+      "    - {header: x-id, from: [10.0.0.0/8, 0.0.0.0/0]}\n"),
+     (5, "identity.trusted_headers[1].from[1]", "0.0.0.0/0 is everybody: whoever connects may claim to be any user", False)),
+    ("license: mistral-mnpl-0.1\nidentity:\n  mtls: {from: ['::/0']}\n",
+     (3, "identity.mtls.from[0]", "::/0 is everybody: whoever connects may claim to be any user", False)),
     (f"license: llama-2\nidentity:\n  keys:\n    - {{name: lab, sha256: {KEY}, purpose: 'train:gemma-2-9b'}}\n",
      (4, "identity.keys[0].purpose",
       ("'train:gemma-2-9b' is refused for every model that is served; license llama-2 (1.b.v): outputs may not improve any "

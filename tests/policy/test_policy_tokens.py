@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from guard.policy.document import PolicyError
+from guard.policy.keyset import KeyProblem
 from guard.policy.load import load
 from guard.policy.settings.identity import JwtConfig
-from guard.policy.tokens import KeyProblem, build_verifier
+from guard.policy.tokens import build_verifier
 
 NOW = 1_800_000_000.0
 SECRET = "a-shared-secret-of-more-than-32-bytes"
@@ -185,3 +186,20 @@ def test_the_snapshot_carries_the_verifier(write, public_pem, private_key):
     identity = load(path).snapshot.identity
     assert identity.jwt_claim == "email"
     assert identity.verify_jwt(token(private_key, "RS256", exp=time.time() + 60)) is not None
+
+
+@pytest.mark.parametrize(("url", "taken"), [
+    ("https://idp.example.org/keys", True), ("https://idp.example.org", True), ("https://[2001:db8::1]:8443/k?p=a", True),
+    ("http://127.0.0.1:8080/keys", True), ("http://[::1]/keys", True), ("http://localhost/keys", True),
+    ("http://idp.example.org/keys", False), ("http://localhost.example.org/", False), ("http://127.0.0.1.nip.io/", False),
+    ("http://0.0.0.0/keys", False), ("https://", False), ("https:///keys", False), ("https://user:pw@idp/keys", False),
+    ("http://127.0.0.1@evil.example.org/", False), ("https://idp/k#x", False), ("https://idp:port/k", False),
+    ("https://idp:0/k", False), ("https://id p/k", False), ("file:///etc/passwd", False), ("ftp://idp/k", False), (5, False),
+    ("https://idp/k\n", False),
+])  # fmt: skip
+def test_keys_come_over_an_encrypted_line_or_from_this_host(url, taken):
+    try:
+        found = JwtConfig(algorithms=("RS256",), jwks_url=url).jwks_url
+    except ValueError:
+        found = None
+    assert found == (url if taken else None)

@@ -60,8 +60,8 @@ WRONG = (None, True, 0, -1, 5, 1.5, 10**400, float("inf"), float("nan"), "", "x"
 
 def places(model, at=()):
     """Every location in a model at which something else may be put, through lists and mappings."""
-    for name, info in model.model_fields.items():
-        shape = str(info.annotation)
+    for field, info in model.model_fields.items():
+        name, shape = info.alias or field, str(info.annotation)
         key = ("k",) if shape.startswith("dict") else (0,) if "tuple[" in shape or "list[" in shape else ()
         yield (*at, name)
         if key:
@@ -130,4 +130,5 @@ def test_every_example_is_one(section):
     for name, info in section.model_fields.items():
         for example in info.examples or ():
             own = parse(section.example, "f").data  # required fields, if there are any
-            validate(Document("f", {**own, **parse(f"{name}: {example}", "f").data}, {}), section)
+            own |= parse(f"{info.alias or name}: {example}", "f").data
+            validate(Document("f", own, {}), section)

@@ -1,9 +1,12 @@
 """API keys are set and told apart."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 
 from guard.policy.config import Config
 from guard.policy.document import Document, Location, Problem
+from guard.policy.keyfile import KeyFile, Registered, registered
+from guard.policy.settings.keys import StoredKeyConfig
 
 
 def keys(config: Config, document: Document, environment: Mapping[str, str]) -> Iterator[Problem]:
@@ -20,3 +23,26 @@ def keys(config: Config, document: Document, environment: Mapping[str, str]) -> 
             yield document.problem((*at, "sha256"), "the same key is there twice", "each key once")
         names.add(key.name)
         digests.add(key.sha256 or "")
+
+
+def stored_keys(config: Config, document: Document, keyfile: KeyFile, today: date) -> Iterator[Problem]:
+    """Yield a problem for every key of the keys file that was revoked on a day to come, and for every one that says
+    something else of its application than another key of that name: which key is sent must not matter.
+    """
+    first: dict[str, Registered] = {}
+    for entry in registered(config, document, keyfile):
+        where, at, key = entry
+        if isinstance(key, StoredKeyConfig) and key.revoked is not None:
+            if key.revoked > today + timedelta(days=1):  # tomorrow is today somewhere
+                found = f"'{key.revoked}' is a day to come"
+                yield where.problem((*at, "revoked"), found, "the day it was revoked; expires is for days to come")
+            continue
+        other = first.setdefault(key.name, entry)
+        if where is document:
+            continue  # a name that is twice in the configuration is told as that
+        for name in ("purpose", "user"):
+            own, others = getattr(key, name), getattr(other.key, name)
+            if own != others:
+                line = f"{other.document.file}:{other.document.line(other.document.origin(other.at))}"
+                found = f"'{own or 'nobody'}', and '{others or 'nobody'}' for the key '{key.name}' in {line}"
+                yield where.problem((*at, name), found, f"one {name} for all keys of a name")

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 
 from guard.licensing.license import License
-from guard.policy.checks.stacks import stacks_in_use
+from guard.policy.checks.stacks import served_at, stacks_in_use
 from guard.policy.config import Config
 from guard.policy.document import Caution, Document, Location, Problem
 from guard.policy.resolution import stack_of
 from guard.policy.snapshot import limits as limits_of
 from guard.policy.snapshot import user_thresholds
+from guard.usage.period import Kind
 
 
 def limits(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Problem]:
@@ -27,16 +28,15 @@ def limits(config: Config, document: Document, packs: Mapping[str, License]) -> 
                     at, f"a limit for '{id_}', but no model is under it", "a license of a configured model", served
                 )
             continue
-        thresholds = user_thresholds(packs[id_])
+        thresholds = [threshold for threshold in user_thresholds(packs[id_]) if threshold.monthly]
         if not thresholds and not document.misses(("packs", id_, "thresholds")):
             yield document.problem(
                 at, f"a limit for '{id_}', which has no threshold on monthly active users", "a license that has one"
             )
         for threshold in thresholds:
-            largest = (threshold.value or 0) - (threshold.comparator == "must_be_less_than")
-            if value > largest:
+            if value > threshold.allowed:
                 yield document.problem(
-                    at, str(value), f"at most {largest}, by {packs[id_].name} clause {threshold.clause}"
+                    at, str(value), f"at most {threshold.allowed}, by {packs[id_].name} clause {threshold.clause}"
                 )
 
 
@@ -65,6 +65,34 @@ def observed(config: Config, document: Document) -> Iterator[Caution]:
     if config.usage.limits and config.usage.at_limit == "observe":
         found = "nobody is refused at these limits, because usage.at_limit is observe"
         yield document.caution(("usage", "limits"), found)
+
+
+def estimated(config: Config, document: Document) -> Iterator[Problem]:
+    """Yield a problem where newcomers are to be refused by a ledger that cannot tell who is known."""
+    scheme = (config.usage.ledger or "").partition("://")[0]
+    if not scheme.endswith("+hll"):
+        return
+    wanted: list[tuple[Location, str | None]] = [(("usage", "at_limit"), config.usage.at_limit)]
+    wanted += [(("tenants", name, "at_limit"), tenant.at_limit) for name, tenant in config.tenants.items()]
+    for at, at_limit in wanted:
+        if at_limit == "refuse_newcomers":
+            found = f"'refuse_newcomers', but a {scheme} ledger estimates: it cannot tell who is known"
+            yield document.problem(at, found, "observe or refuse_all, or an exact ledger")
+
+
+def daily(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Caution]:
+    """Yield a caution for licenses with a threshold on users of a day, where days are not counted."""
+    if Kind.DAY in config.usage.windows:
+        return
+    for name, stack in stacks_in_use(config, packs):
+        for license_ in stack:
+            for threshold in user_thresholds(license_):
+                if not threshold.monthly:
+                    found = (
+                        f"license {license_.id} has a threshold on users of a day ({threshold.clause}), and days are "
+                        "not counted; see usage.windows: [day]"
+                    )
+                    yield document.caution(served_at(name, config), found, subject=name, strict=True)
 
 
 def _resolves(config: Config, document: Document, packs: Mapping[str, License]) -> bool:

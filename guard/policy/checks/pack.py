@@ -2,11 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from guard.licensing.license import License, OutputRule, Status, Threshold
+from guard.licensing.license import USERS, License, OutputRule, Status, Threshold
 from guard.policy.document import Document, Location, Problem
-
-USERS = frozenset({"monthly_active_users", "daily_active_users"})
-"""Metrics that count people; every other one is an amount of money."""
 
 
 def pack(license_: License, document: Document) -> Iterator[Problem]:
@@ -41,6 +38,7 @@ def _threshold(threshold: Threshold, license_: License, document: Document, at: 
             yield document.problem((*at, "unit"), f"a unit, '{threshold.unit}', of users", "no unit")
     elif threshold.unit is None and not document.misses((*document.origin(at), "unit")):
         yield document.problem((*at, "unit"), "an amount of money without a currency", "a unit such as USD per month")
+    yield from _scope(threshold, document, at)
     month, dated = threshold.reference_month or "", license_.date
     known = min(len(dated), len(month))
     if month[:known] > dated[:known] and not document.misses(("date",)):
@@ -53,6 +51,17 @@ def _threshold(threshold: Threshold, license_: License, document: Document, at: 
             yield document.problem(
                 (*at, "consequence"), "display_duty, but no duty says what is displayed", "a display duty for serving"
             )
+
+
+def _scope(threshold: Threshold, document: Document, at: Location) -> Iterator[Problem]:
+    """Whose users count: said of users, and of nothing else."""
+    choices = {"products": "all, with_model or each", "affiliates": "included, unmentioned or excluded"}
+    for name, allowed in choices.items():
+        said = getattr(threshold, name)
+        if threshold.metric not in USERS and said:
+            yield document.problem((*at, name), f"'{said}', of an amount of money", f"no {name}: they are for users")
+        elif threshold.metric in USERS and not said and not document.misses((*document.origin(at), name)):
+            yield document.problem((*at, name), "a threshold on users that does not say whose", allowed)
 
 
 def _owed(license_: License, document: Document) -> Iterator[Problem]:

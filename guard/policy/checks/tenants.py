@@ -8,6 +8,7 @@ from guard.licensing.purpose import narrow
 from guard.policy.checks.stacks import stacks_in_use
 from guard.policy.config import Config
 from guard.policy.document import Document, Location, Problem, nearest
+from guard.policy.keyfile import KeyFile, registered
 from guard.policy.settings.tenants import TenantConfig
 from guard.policy.snapshot import fields, rulings
 from guard.policy.tenants import AT_LIMIT, tightens
@@ -16,16 +17,23 @@ from guard.screening.findings import Action
 CREDENTIALS = frozenset({"authorization", "x-api-key", "x-guard-purpose"})
 """Headers that say something else of a caller already."""
 
+
+def user_headers(config: Config) -> set[str]:
+    """Return the names of the headers in which hops say, unsigned, who the user is."""
+    mtls = config.identity.mtls
+    return {entry.header for entry in config.identity.trusted_headers} | ({mtls.header} if mtls is not None else set())
+
+
 Stacks = Sequence[tuple[str, list[License]]]
 
 
-def tenants(config: Config, document: Document, packs: Mapping[str, License]) -> Iterator[Problem]:
+def tenants(config: Config, document: Document, packs: Mapping[str, License], keyfile: KeyFile) -> Iterator[Problem]:
     """Yield a problem for every tenant whom nothing can match, and for whatever in its overlay is looser."""
     stacks = list(stacks_in_use(config, packs))
     seen: dict[str, str] = {}
     for name, tenant in config.tenants.items():
         at: Location = ("tenants", name)
-        yield from _match(tenant, config, document, at, seen)
+        yield from _match(tenant, config, document, keyfile, at, seen)
         for index, model in enumerate(tenant.models or ()):
             if model not in config.models and not document.misses(("models", model)):
                 near = nearest(model, config.models)
@@ -34,21 +42,21 @@ def tenants(config: Config, document: Document, packs: Mapping[str, License]) ->
         yield from _actions(tenant, config, document, at, own)
         yield from _fields(tenant, config, document, at, own)
         yield from _choices(tenant, config, document, at)
-        yield from _purpose(tenant, config, document, at)
+        yield from _purpose(tenant, config, document, keyfile, at)
     header = config.identity.namespace_header
     if any(tenant.match.namespace for tenant in config.tenants.values()) and not document.misses(("identity",)):
         if not config.identity.trusted_from:
             at = ("identity", "trusted_from")
             yield document.problem(at, "tenants are matched by namespace, but no hop is trusted to name it", "networks")
-        if header in CREDENTIALS.union(config.identity.trusted_headers, config.territory.country_headers):
+        if header in CREDENTIALS.union(user_headers(config), config.territory.country_headers):
             at = ("identity", "namespace_header")
             yield document.problem(at, f"'{header}' says something else of a caller", "a header of its own")
 
 
 def _match(
-    tenant: TenantConfig, config: Config, document: Document, at: Location, seen: dict[str, str]
+    tenant: TenantConfig, config: Config, document: Document, keyfile: KeyFile, at: Location, seen: dict[str, str]
 ) -> Iterator[Problem]:
-    match, names = tenant.match, [key.name for key in config.identity.keys]
+    match, names = tenant.match, [entry.key.name for entry in registered(config, document, keyfile)]
     entries: list[tuple[Location, str]] = []
     for index, key in enumerate(match.keys):
         where: Location = (*at, "match", "keys", index)
@@ -134,11 +142,13 @@ def _choices(tenant: TenantConfig, config: Config, document: Document, at: Locat
         yield document.problem((*at, name), found, " or ".join(order[order.index(base) :]))
 
 
-def _purpose(tenant: TenantConfig, config: Config, document: Document, at: Location) -> Iterator[Problem]:
+def _purpose(
+    tenant: TenantConfig, config: Config, document: Document, keyfile: KeyFile, at: Location
+) -> Iterator[Problem]:
     if tenant.purpose is None:
         return
-    for index, key in enumerate(config.identity.keys):
-        if key.name not in tenant.match.keys or document.misses(("identity", "keys", index)):
+    for where, key_at, key in registered(config, document, keyfile):
+        if key.name not in tenant.match.keys or where.misses(key_at):
             continue
         if narrow(tenant.purpose, key.purpose) is None:
             found = f"'{tenant.purpose}' is less than '{key.purpose}', the purpose of its key '{key.name}'"

@@ -76,7 +76,7 @@ class IdentityPart(_Part):
     """Who sends it."""
 
     user: str | None = "u1"
-    source: Literal["jwt", "trusted_header", "api_key", "body"] = "body"
+    source: Literal["mtls", "jwt", "trusted_header", "api_key", "body"] = "body"
     tenant: str | None = None
     purpose: Purpose | None = None
     country: Country | None = None

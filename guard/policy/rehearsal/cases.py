@@ -215,7 +215,7 @@ def _problems(path: Path, content: CaseFile, document: Document, packs: Mapping[
         known = [item.id for id_ in content.license or () if id_ in packs for item in user_thresholds(packs[id_])]
         if content.license is not None and expected is not None and expected.id not in {*known, "operator"}:
             at = ("cases", index, "expect", "threshold", "id")
-            found = f"no threshold on monthly active users is called '{expected.id}'"
+            found = f"no threshold on active users is called '{expected.id}'"
             yield document.problem(at, found, ", ".join([*known, "operator"]), near=nearest(expected.id, known))
         if case.settings and content.config is not None:
             yield document.problem(("cases", index, "settings"), "settings beside config", "settings with license")

@@ -1,12 +1,15 @@
 """A request that nobody sent: what somebody says about it, turned into the head and the bytes a client would send."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from guard.exchange.certificate import XFCC
 from guard.exchange.credential import digest_key
 from guard.exchange.head import Head
 from guard.exchange.snapshot import Entitlement, IdentityPolicy, Snapshot
+from guard.exchange.trusted import TrustedHeader
 from guard.wire.body import encode
 
 PROMPT = "What is the tallest mountain on each continent?"
@@ -17,7 +20,7 @@ STRANGER = "192.0.2.1"
 _KEY = "a-key-that-exists-in-no-configuration"
 _TOKEN = "eyJoeXBvdGhldGljYWw.e30.e30"  # noqa: S105 - has the form of a JSON Web Token, and no signature
 
-SOURCES = ("jwt", "trusted_header", "api_key", "body")
+SOURCES = ("mtls", "jwt", "trusted_header", "api_key", "body")
 """How a caller can say who the user is, as in ``identity.sources``."""
 
 
@@ -73,8 +76,9 @@ def head_of(request: Request, snapshot: Snapshot) -> Head:
         headers.append(("authorization", f"Bearer {_TOKEN if shown.claims is not None else _KEY}"))
     if shown.namespace is not None and policy.namespace_header is not None:
         headers.append((policy.namespace_header.decode("latin-1"), shown.namespace))
-    if caller.source == "trusted_header" and caller.user is not None and policy.trusted_headers:
-        headers.append((policy.trusted_headers[0], caller.user))
+    hop = _hop(policy, caller)
+    if hop is not None and caller.user is not None:
+        headers.append((hop.name.decode("latin-1"), _said(hop, caller.user)))
     if caller.country is not None and snapshot.surface.country_headers:
         headers.append((snapshot.surface.country_headers[0].decode("latin-1"), caller.country))
     if caller.purpose is not None:
@@ -83,7 +87,8 @@ def head_of(request: Request, snapshot: Snapshot) -> Head:
     headers = [(name, value) for name, value in headers if name not in given]
     headers += [(name.lower(), value) for name, value in request.headers]
     raw = tuple((name.encode("latin-1"), value.encode("utf-8")) for name, value in headers)
-    peer = str(policy.trusted_from[0].network_address) if policy.trusted_from else STRANGER
+    networks = hop.networks if hop is not None else policy.trusted_from
+    peer = str(networks[0].network_address) if networks else STRANGER
     return Head(request.method.upper(), request.path, raw, peer, REFERENCE)
 
 
@@ -124,9 +129,25 @@ def settings_for(licenses: Sequence[str], model: str, caller: Caller) -> dict[st
     settings: dict[str, Any] = {"models": {model: {"license": list(licenses)}}}
     if caller.country is not None:
         settings["territory"] = {"country_headers": ["x-country"]}
-    if caller.country is not None or caller.source == "trusted_header":
+    if caller.country is not None or caller.source in {"trusted_header", "mtls"}:
         settings["identity"] = {"trusted_from": [f"{STRANGER}/32"]}
+    if caller.source == "mtls":
+        settings["identity"]["mtls"] = {}
     return settings
+
+
+def _hop(policy: IdentityPolicy, caller: Caller) -> TrustedHeader | None:
+    """The header in which a hop names the user, if the caller is known by one."""
+    if caller.source == "mtls":
+        return policy.mtls
+    return next(iter(policy.trusted_headers), None) if caller.source == "trusted_header" else None
+
+
+def _said(hop: TrustedHeader, user: str) -> str:
+    if hop.name == XFCC:
+        escaped = user.replace("\\", "\\\\").replace('"', '\\"')
+        return f'Subject="{escaped}"'
+    return user if hop.member is None else json.dumps({hop.member: user})
 
 
 class _Shown(NamedTuple):
@@ -154,7 +175,8 @@ def _shown(snapshot: Snapshot, caller: Caller) -> _Shown:
 
 
 def _entitlement(policy: IdentityPolicy, caller: Caller, name: str) -> Entitlement:
-    named = [entitlement for entitlement in policy.keys.values() if entitlement.name == name]
+    registered = (*policy.keys.values(), *(entry[1] for entry in policy.stored.values() if not entry[0].revoked))
+    named = [entitlement for entitlement in registered if entitlement.name == name]
     if caller.source != "api_key":
         return named[0] if named else Entitlement(name)
     own = next((entitlement for entitlement in named if entitlement.user == caller.user), None)

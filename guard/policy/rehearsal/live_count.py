@@ -33,6 +33,8 @@ def live_counts(
             if counted is None:
                 what = threshold.metric.replace("_", " ")
                 says = f"no: it is about {what}, which no gateway sees; it is for the operator to attest"
+                if threshold.counts_users:
+                    says = f"no: it is about {what}, and days are not counted (usage.windows: [day])"
                 yield LiveCount(license_.id, threshold.id, threshold.clause, False, False, None, says)
             else:
                 yield _judged(threshold, *counted, count, at_limit)

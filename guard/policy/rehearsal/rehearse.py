@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from guard.exchange.count import count, settle
+from guard.exchange.count import ask_ledger, count, reserve, settle
 from guard.exchange.exchange import Exchange
 from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, Step
 from guard.exchange.record import Ending, Verdict, facts, verdict
@@ -103,6 +103,9 @@ class _Unmetered:
     def identity(self, source: str) -> None:
         """Count nothing."""
 
+    def newcomer(self, source: str) -> None:
+        """Count nothing."""
+
     def finding(self, category: str, direction: str, action: str) -> None:
         """Count nothing."""
 
@@ -151,10 +154,19 @@ def rehearse(snapshot: Snapshot, request: Request) -> Rehearsal:
 
 def _road(request: Request) -> list[Step]:
     """Return the steps of the exchange, with those that need a server behind Guard played."""
-    road: list[Step] = [*BEFORE_TEXT, _detokenize, *BEFORE_FORWARD]
+    before = [_reserve if step is reserve else step for step in BEFORE_TEXT]
+    road: list[Step] = [*before, _detokenize, *BEFORE_FORWARD]
     if request.answer is not None:
         road.append(_screen(request.answer))
     return [*road, count]
+
+
+def _reserve(exchange: Exchange) -> Refusal | None:
+    """The ledger that is asked is at hand, so the two steps are one."""
+    return reserve(exchange) or (ask_ledger(exchange) if exchange.undecided else None)
+
+
+_reserve.__name__ = reserve.__name__
 
 
 def _detokenize(exchange: Exchange) -> None:
@@ -205,8 +217,10 @@ def _edits(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any
 
 
 def _services(snapshot: Snapshot, request: Request) -> Services:
+    models = [*snapshot.models.values(), *([snapshot.default_model] if snapshot.default_model is not None else [])]
+    kinds = {limit.kind for model in models for limit in model.limits}
     return Services(
-        counter=counter({*snapshot.packs, "undetermined"}, request.users, request.known, request.at),
+        counter=counter({*snapshot.packs, "undetermined"}, request.users, request.known, request.at, kinds),
         pseudonyms=Pseudonymizer(bytes(32)),
         meter=_Unmetered(),
         audit=None,

@@ -17,7 +17,7 @@ class StatementConfig(Section):
     license: str = Field(min_length=1, description="License id.")
     about: Literal["commercial", "hosting", "permission", "threshold", "territory"] = Field(
         description="What it answers: `commercial` use, `hosting` for others, a `permission` or registration to be had "
-        "first, a `threshold` that no gateway sees (revenue, daily users), or `territory`."
+        "first, a `threshold` that no gateway sees (revenue), or `territory`."
     )
     says: str = Field(min_length=1, description="The statement, and where its document is.")
     owner: str = Field(min_length=1, description="Who answers for it.")

@@ -112,7 +112,7 @@ MISTAKES = {
     "an unknown threshold": (
         QWEN + "  - {name: a, expect: {verdict: allow, threshold: {id: mau_10m, state: ok}}}\n",
         (
-            "{}:3: cases[0].expect.threshold.id: no threshold on monthly active users is called 'mau_10m'; allowed: "
+            "{}:3: cases[0].expect.threshold.id: no threshold on active users is called 'mau_10m'; allowed: "
             "mau_100m, operator; did you mean 'mau_100m'?"
         ),
     ),

@@ -81,6 +81,15 @@ def test_money_is_seen_by_no_gateway():
     assert "which no gateway sees" in found.says
 
 
+def test_users_of_a_day_are_seen_where_days_are_counted():
+    found = counted("baichuan-2", 1_000_000)["dau_1m"]
+    assert (found.triggers, found.state) == (False, None)
+    assert found.says == "no: it is about daily active users, and days are not counted (usage.windows: [day])"
+    found = counted("baichuan-2", 1_000_000, **{"usage.windows": ["day"]})["dau_1m"]
+    assert (found.triggers, found.triggered, found.state) == (True, True, "over")
+    assert found.says.startswith("yes: 1,000,000 of 999,999 users, 1 too many")
+
+
 def test_an_operators_own_limit_acts_under_any_license():
     found = counted("llama-3.1", 5, AtLimit.REFUSE_ALL, **{"usage.limits": {"llama-3.1": 5}})["operator"]
     assert (found.triggers, found.state) == (True, "approaching")
@@ -92,7 +101,7 @@ def test_an_operators_own_limit_acts_under_any_license():
 
 @pytest.mark.parametrize("id_", sorted(PACKS))
 def test_every_threshold_of_every_license_gets_an_answer(id_):
-    found = counted(id_, 10**9)
+    found = counted(id_, 10**9, **{"usage.windows": ["day"]})
     assert list(found) == [threshold.id for threshold in PACKS[id_].thresholds]
     for threshold in PACKS[id_].thresholds:
         counts = threshold.counts_users and threshold.window is Window.STANDING
