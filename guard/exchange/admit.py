@@ -88,11 +88,19 @@ def _unserved(name: str | None) -> Refusal:
     )
 
 
+_UNSTATED = {
+    "attestation": "its license looks at the operator's users of one past month, and no statement of them is on record",
+    "rights": "by the statement on record of the operator's users its license gives no rights in it",
+}
+"""What is wanted of the operator, where it is no statement of another kind."""
+
+
 def _unstated(need: Need) -> Refusal:
+    why = _UNSTATED.get(need.about, "its license wants something of the operator that is not on record")
     return Refusal(
         403,
         Code.LICENSE_TERMS,
-        "This model is not served here: its license wants something of the operator that is not on record.",
+        f"This model is not served here: {why}.",
         license=need.license,
         clause=need.clause,
     )

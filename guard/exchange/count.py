@@ -3,47 +3,81 @@
 from guard.exchange.exchange import Exchange
 from guard.exchange.identity import Assurance
 from guard.exchange.refusal import Code, Refusal
-from guard.usage.counter import Admission
-from guard.usage.ledger import LedgerUnavailable
+from guard.usage.ledger import LedgerError, LedgerUnavailable
+from guard.usage.period import Kind
+from guard.usage.reservation import Admission, Reservation
 from guard.usage.spool import SpoolError
 from guard.usage.thresholds import Limit
 
 
 def reserve(exchange: Exchange) -> Refusal | None:
-    """Ask the usage rules whether this user may be served, and hold a place for a newcomer near a limit."""
-    model, services = exchange.model, exchange.services
-    if model is None or not model.limits:
+    """Ask the usage rules, in memory, whether this user may be served, and hold a place for a newcomer near a limit.
+
+    Where only the ledger can tell, ``exchange.undecided`` is set: then ``ask_ledger`` has to decide before anything is
+    forwarded.
+    """
+    if exchange.model is None or not exchange.model.limits:
         return None
-    limits = model.limits
-    of_people: tuple[Limit, ...] = ()
-    if model.people_only and exchange.identity.assurance is Assurance.CREDENTIAL:
-        of_people = tuple(limit for limit in limits if limit.license in model.people_only)
-        limits = tuple(limit for limit in limits if limit.license not in model.people_only)
-    at_limit, now = exchange.snapshot.at_limit, services.now()
-    try:
-        # A shared credential is nobody under a license that counts people: a newcomer that never becomes known. It
-        # holds no place there, so there is nothing to give back.
-        reservation = services.counter.reserve(of_people, None, at_limit, now) if of_people else None
-        if reservation is None or reservation.admission is not Admission.REFUSED:
-            reservation = services.counter.reserve(limits, exchange.identity.key, at_limit, now)
-    except LedgerUnavailable as error:
-        services.on_failure("usage.reserve", error)
-        exchange.not_evaluated.append("ledger")
-        return exchange.refuse(Refusal(503, Code.LEDGER_UNAVAILABLE, "The request cannot be decided right now."))
-    exchange.reservation = reservation
-    if reservation.admission is Admission.REFUSED and reservation.limit is not None:
-        limit = reservation.limit
-        whose = "this service's operator" if limit.consequence == "operator" else "this model's license"
-        return exchange.refuse(
-            Refusal(
-                403,
-                Code.USAGE_THRESHOLD,
-                f"The number of active users that {whose} allows has been reached for this month.",
-                license=limit.license,
-                clause=limit.clause or None,
-            )
-        )
+    counter, at_limit = exchange.services.counter, exchange.snapshot.at_limit
+    now = exchange.identity.term.nearest(exchange.services.now())
+    for limits, key in _shares(exchange):
+        reservation = counter.reserve(limits, key, at_limit, now)
+        if reservation is None:
+            exchange.undecided = True
+            return None
+        if (refusal := _settled(exchange, reservation)) is not None:
+            return refusal
     return None
+
+
+def ask_ledger(exchange: Exchange) -> Refusal | None:
+    """Decide what ``reserve`` could not, by a trip to the ledger: for a worker thread."""
+    counter, at_limit = exchange.services.counter, exchange.snapshot.at_limit
+    now = exchange.identity.term.nearest(exchange.services.now())
+    exchange.undecided = False
+    for limits, key in _shares(exchange):
+        try:
+            reservation = counter.ask(limits, key, at_limit, now)
+        except (LedgerUnavailable, LedgerError, SpoolError) as error:
+            exchange.services.on_failure("usage.reserve", error)
+            exchange.not_evaluated.append("ledger")
+            return exchange.refuse(Refusal(503, Code.LEDGER_UNAVAILABLE, "The request cannot be decided right now."))
+        if (refusal := _settled(exchange, reservation)) is not None:
+            return refusal
+    return None
+
+
+def _shares(exchange: Exchange) -> list[tuple[tuple[Limit, ...], int | None]]:
+    """The model's limits with who the user is under each.
+
+    A shared credential is nobody under a license that counts people: a newcomer that never becomes known. It holds no
+    place there, so there is nothing to give back.
+    """
+    model = exchange.model
+    assert model is not None
+    limits, key = model.limits, exchange.identity.key
+    if not model.people_only or exchange.identity.assurance is not Assurance.CREDENTIAL:
+        return [(limits, key)]
+    of_people = tuple(limit for limit in limits if limit.license in model.people_only)
+    return [(of_people, None), (tuple(limit for limit in limits if limit.license not in model.people_only), key)]
+
+
+def _settled(exchange: Exchange, reservation: Reservation) -> Refusal | None:
+    exchange.reservation = reservation
+    if reservation.admission is not Admission.REFUSED or reservation.limit is None:
+        return None
+    limit = reservation.limit
+    whose = "this service's operator" if limit.consequence == "operator" else "this model's license"
+    when = "today" if limit.kind is Kind.DAY else "this month" if limit.kind is Kind.MONTH else "these days"
+    return exchange.refuse(
+        Refusal(
+            403,
+            Code.USAGE_THRESHOLD,
+            f"The number of active users that {whose} allows has been reached for {when}.",
+            license=limit.license,
+            clause=limit.clause or None,
+        )
+    )
 
 
 def count(exchange: Exchange) -> Refusal | None:
@@ -58,10 +92,11 @@ def count(exchange: Exchange) -> Refusal | None:
     if model is not None and model.people_only and exchange.identity.assurance is Assurance.CREDENTIAL:
         nobody = tuple(license for license in licenses if license in model.people_only)
         licenses = tuple(license for license in licenses if license not in model.people_only)
+    now = exchange.identity.term.nearest(services.now())
     try:
         if nobody:
-            services.counter.sight(nobody, None, services.now())
-        if services.counter.sight(licenses, exchange.identity.key, services.now()):
+            services.counter.sight(nobody, None, now)
+        if services.counter.sight(licenses, exchange.identity.key, now):
             exchange.newcomer = True
             services.meter.first_sighting()
     except SpoolError as error:

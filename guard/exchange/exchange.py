@@ -28,6 +28,8 @@ class Exchange:
     entitlement: Entitlement | None = None
     tenant: Tenant | None = None
     reservation: Reservation | None = None
+    undecided: bool = False
+    """True while only the ledger can tell whether the user may be served: ``guard.exchange.count.ask_ledger``."""
     refused: Refusal | None = None
     """What ended the request, or the choice of a finished answer that was ended first."""
     shadowed: list[Refusal] = field(default_factory=list)

@@ -10,6 +10,7 @@ from guard.exchange.locate import country_of
 from guard.licensing.purpose import Purpose
 from guard.screening.findings import Finding
 from guard.screening.segments import Direction
+from guard.usage.period import Kind
 from guard.usage.reservation import Admission
 from guard.usage.thresholds import AtLimit
 
@@ -72,12 +73,12 @@ def _span(direction: Direction, finding: Finding) -> dict[str, Any]:
 
 
 def _users(exchange: Exchange) -> dict[str, int]:
-    """The users of this period under the model's licenses that have a limit, without one whom this answer counted."""
+    """The users of this month under the model's licenses that have a limit, without one whom this answer counted."""
     model, services = exchange.model, exchange.services
     if model is None or not model.limits:
         return {}
     counts = services.counter.counts(services.now())
-    named = dict.fromkeys(limit.license for limit in model.limits)
+    named = dict.fromkeys(limit.license for limit in model.limits if limit.kind is Kind.MONTH)
     before = {license: counts[license].users - exchange.newcomer if license in counts else 0 for license in named}
     return with_places(exchange, before)
 
@@ -88,8 +89,8 @@ def with_places(exchange: Exchange, users: Mapping[str, int]) -> dict[str, int]:
     Where a limit refused it they are at least as many as that allows: newcomers in flight had taken the other places.
     """
     found, reservation = dict(users), exchange.reservation
-    if reservation is not None and reservation.admission is Admission.REFUSED and reservation.limit is not None:
-        limit = reservation.limit
+    limit = reservation.limit if reservation is not None and reservation.admission is Admission.REFUSED else None
+    if limit is not None and limit.kind is Kind.MONTH:
         found[limit.license] = max(found.get(limit.license, 0), limit.allowed)
     return found
 

@@ -1,17 +1,19 @@
 """Who is the end user? The first source of the trust order that answers wins; a weaker one never overrides it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from guard.exchange.credential import digest_key
+from guard.exchange.certificate import CertificateError, holder
+from guard.exchange.credential import PREFIX, digest_key, key_id
 from guard.exchange.exchange import Exchange
 from guard.exchange.identity import Assurance, Identity
 from guard.exchange.refusal import Code, Refusal
+from guard.exchange.snapshot import Assertion, IdentityPolicy
 from guard.exchange.tenant import Tenants
-from guard.usage.pseudonym import normalize_subject, strip_session
+from guard.usage.pseudonym import ALWAYS, normalize_subject, strip_session
 
-BODY_FIELDS = ("user", "metadata.user_id", "safety_identifier")
+BODY_FIELDS = ("user", "litellm_metadata.user", "metadata.user_id", "safety_identifier")
 """In the order gateways have made usual; ``prompt_cache_key`` is a conversation, never a person."""
 
 
@@ -19,6 +21,8 @@ SINGLE = (b"authorization", b"x-api-key", b"x-guard-purpose")
 """Headers that say who sends a request or what for."""
 
 INVALID_TOKEN = "The bearer token is not valid."  # noqa: S105 - a message
+INVALID_ASSERTION = "The identity assertion is not valid."
+INVALID_KEY = "The API key is no longer valid."
 
 
 def identify(exchange: Exchange) -> Refusal | None:
@@ -28,10 +32,12 @@ def identify(exchange: Exchange) -> Refusal | None:
     trusted hop wrote. From here on the exchange has the snapshot as that tenant sees it.
 
     Trust order (``identity.sources``):
-    1. ``jwt``: a bearer token whose signature verifies; an invalid one is refused, never ignored.
-    2. ``trusted_header``: a header set by a hop in ``trusted_from``.
-    3. ``api_key``: a registered key that belongs to one person.
-    4. ``body``: ``user``, ``metadata.user_id``, ``safety_identifier``, namespaced by the application's registered key.
+    1. ``mtls``: a client certificate that a trusted hop verified and reports.
+    2. ``assertion``: a header in which a proxy that knows the user says who it is, signed; an invalid one is refused.
+    3. ``jwt``: a bearer token whose signature verifies; an invalid one is refused, never ignored.
+    4. ``trusted_header``: a header set by a hop that is trusted with it.
+    5. ``api_key``: a registered key that belongs to one person.
+    6. ``body``: BODY_FIELDS, namespaced by the application's registered key.
     Else the credential itself, or nobody, as ``identity.unidentified`` says.
     """
     policy = exchange.snapshot.identity
@@ -42,18 +48,23 @@ def identify(exchange: Exchange) -> Refusal | None:
     verifiable = policy.verify_jwt is not None and "jwt" in policy.sources
     token = credential if verifiable and credential and _looks_like_jwt(credential) else None
     digest = digest_key(credential) if credential and token is None else None
-    exchange.entitlement = policy.keys.get(digest) if digest else None
+    if credential is not None and digest is not None:
+        refusal = _entitle(exchange, policy, credential, digest)
+        if refusal is not None:
+            return refusal
     if other is not None:
         # Two credentials: a registered key is known by either header, so that none hides it, and two are two senders.
-        registered = policy.keys.get(digest_key(other))
-        if exchange.entitlement is not None and registered not in {None, exchange.entitlement}:
-            return exchange.refuse(Refusal(400, Code.MALFORMED, "Two registered API keys were sent; allowed: one."))
-        exchange.entitlement = exchange.entitlement or registered
+        refusal = _entitle(exchange, policy, other, digest_key(other))
+        if refusal is not None:
+            return refusal
     if exchange.snapshot.tenants is not None:
         refusal = _place(exchange, exchange.snapshot.tenants, token)
         if refusal is not None:
             return refusal
-    if policy.registered_only and exchange.entitlement is None and token is None:
+    vouched = token is not None or (
+        credential is None and (_certificate(exchange) is not None or any(_asserted(exchange)))
+    )
+    if policy.registered_only and exchange.entitlement is None and not vouched:
         refusal = exchange.refuse(Refusal(401, Code.IDENTITY_REQUIRED, "A registered API key is required."))
         if refusal is not None:
             return refusal
@@ -66,6 +77,22 @@ def identify(exchange: Exchange) -> Refusal | None:
         elif found:
             return None
     return _unidentified(exchange, digest)
+
+
+def _entitle(exchange: Exchange, policy: IdentityPolicy, key: str, digest: str) -> Refusal | None:
+    """Set what a registered key entitles to; refuse one that no longer is, and one beside another."""
+    registered = policy.keys.get(digest)
+    if registered is None and policy.stored and key.startswith(PREFIX):
+        known = policy.stored.get(key_id(key) or "")
+        if known is not None and known[0].matches(key):
+            if known[0].refused(exchange.services.now()):
+                return exchange.refuse(Refusal(401, Code.IDENTITY_REQUIRED, INVALID_KEY))
+            registered = known[1]
+    if exchange.entitlement is None:
+        exchange.entitlement = registered
+    elif registered not in {None, exchange.entitlement}:
+        return exchange.refuse(Refusal(400, Code.MALFORMED, "Two registered API keys were sent; allowed: one."))
+    return None
 
 
 def _place(exchange: Exchange, tenants: Tenants, token: str | None) -> Refusal | None:
@@ -110,18 +137,62 @@ def _from_token(exchange: Exchange, token: str | None) -> Refusal | bool:
     return _found(exchange, "jwt", Assurance.VERIFIED, f"jwt:{claims.get('iss', '')}", subject)
 
 
+def _asserted(exchange: Exchange) -> Iterator[tuple[Assertion, str]]:
+    """Yield every assertion that came with the request from where it is believed, not verified yet."""
+    policy, head = exchange.snapshot.identity, exchange.head
+    for assertion in policy.assertions if "assertion" in policy.sources else ():
+        value = head.header(assertion.header)
+        if value is not None and (not assertion.trusted_from or peer_trusted(head.peer, assertion.trusted_from)):
+            yield assertion, value
+
+
+def _from_assertion(exchange: Exchange, _: str | None) -> Refusal | bool:
+    found = False
+    for assertion, value in _asserted(exchange):
+        if exchange.head.header_count(assertion.header) > 1:
+            return _twice(assertion.header.decode())
+        claims = assertion.verify(value)
+        if claims is None:  # whichever names the user: a forged one is no request to answer
+            return Refusal(401, Code.IDENTITY_REQUIRED, INVALID_ASSERTION)
+        subject = claims.get(assertion.claim)
+        if not found and isinstance(subject, str):
+            # The namespace of its issuer's bearer tokens: whoever comes in by both ways is one user.
+            found = _found(exchange, "assertion", Assurance.VERIFIED, f"jwt:{claims.get('iss', '')}", subject)
+    return found
+
+
+def _certificate(exchange: Exchange) -> str | None:
+    """Return what a hop that is trusted with it says of the client's certificate, as it stands in the header."""
+    policy, head = exchange.snapshot.identity, exchange.head
+    if policy.mtls is None or "mtls" not in policy.sources or not peer_trusted(head.peer, policy.mtls.networks):
+        return None
+    return head.header(policy.mtls.name) or None
+
+
+def _from_certificate(exchange: Exchange, _: str | None) -> Refusal | bool:
+    value, mtls = _certificate(exchange), exchange.snapshot.identity.mtls
+    if value is None or mtls is None:
+        return False
+    if exchange.head.header_count(mtls.name) > 1:
+        return _twice(mtls.name.decode())
+    try:
+        subject = holder(mtls.name, value)
+    except CertificateError:
+        message = f"The header '{mtls.name.decode()}' cannot be read; allowed: the form that Envoy writes."
+        return Refusal(400, Code.MALFORMED, message)
+    return subject is not None and _found(exchange, "mtls", Assurance.VERIFIED, mtls.namespace, subject)
+
+
 def _from_header(exchange: Exchange, _: str | None) -> Refusal | bool:
     policy, head = exchange.snapshot.identity, exchange.head
-    if not peer_trusted(head.peer, policy.trusted_from):
-        return False
-    for name in policy.trusted_headers:
-        raw = name.encode()
-        value = head.header(raw)
-        if value is None:
+    for header in policy.trusted_headers:
+        value = head.header(header.name)
+        if value is None or not peer_trusted(head.peer, header.networks):
             continue
-        if head.header_count(raw) > 1:
-            return _twice(name)
-        if _found(exchange, "trusted_header", Assurance.ASSERTED, "", value):
+        if head.header_count(header.name) > 1:
+            return _twice(header.name.decode())
+        subject = header.subject(value)
+        if subject and _found(exchange, "trusted_header", Assurance.ASSERTED, header.namespace, strip_session(subject)):
             return True
     return False
 
@@ -138,14 +209,15 @@ def _from_body(exchange: Exchange, _: str | None) -> Refusal | bool:
     namespace = f"app:{exchange.entitlement.name}" if exchange.entitlement is not None else ""
     for name in BODY_FIELDS:
         value = exchange.inquiry.claimed.get(name)
-        if value and name == "metadata.user_id":
-            value = strip_session(value)
-        if value and _found(exchange, "body", Assurance.ASSERTED, namespace, value):
+        # Gateways copy one field into another (LiteLLM ``metadata.user_id`` into ``user``), sessions and all.
+        if value and _found(exchange, "body", Assurance.ASSERTED, namespace, strip_session(value)):
             return True
     return False
 
 
 _SOURCES: Mapping[str, Callable[[Exchange, str | None], Refusal | bool]] = {
+    "mtls": _from_certificate,
+    "assertion": _from_assertion,
     "jwt": _from_token,
     "trusted_header": _from_header,
     "api_key": _from_key,
@@ -171,13 +243,15 @@ def _found(exchange: Exchange, source: str, assurance: Assurance, namespace: str
     normal = normalize_subject(subject)
     if normal is None:
         return False
-    entitlement = exchange.entitlement
+    entitlement, services = exchange.entitlement, exchange.services
+    pseudonyms = services.pseudonyms.at(services.now())
     exchange.identity = Identity(
         source,
         assurance,
-        exchange.services.pseudonyms.key(namespace, normal),
+        pseudonyms.key(namespace, normal),
         _tenant_name(exchange),
         entitlement.purpose if entitlement else "unknown",
+        pseudonyms.term,
     )
     return True
 
@@ -197,17 +271,24 @@ def _unidentified(exchange: Exchange, digest: str | None) -> Refusal | None:
         )
         if refusal is not None:
             return refusal
-    key = None
+    key, term = None, ALWAYS
     if policy.unidentified == "credential" and digest is not None:
-        key = exchange.services.pseudonyms.key("credential", digest)
+        pseudonyms = exchange.services.pseudonyms.at(exchange.services.now())
+        key, term = pseudonyms.key("credential", digest), pseudonyms.term
     exchange.identity = Identity(
         "credential" if key is not None else "none",
         Assurance.CREDENTIAL if key is not None else Assurance.ANONYMOUS,
         key,
         _tenant_name(exchange),
         entitlement.purpose if entitlement else "unknown",
+        term,
     )
     return None
+
+
+def believed(policy: IdentityPolicy, peer: str) -> frozenset[bytes]:
+    """Return the names of the identity headers that are believed from ``peer``: only those may be forwarded."""
+    return frozenset(header.name for header in policy.trusted_headers if peer_trusted(peer, header.networks))
 
 
 @lru_cache(maxsize=4096)

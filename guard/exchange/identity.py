@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from guard.usage.pseudonym import ALWAYS, Term
+
 
 class Assurance(StrEnum):
     """How strongly an identity is established."""
 
     VERIFIED = "verified"
-    """Cryptographically: a JWT signature, a registered API key of one person."""
+    """Cryptographically: a client certificate, a signature of a bearer token or an assertion, a registered API key of
+    one person."""
     ASSERTED = "asserted"
     """Said by a trusted hop's header or by a body field."""
     CREDENTIAL = "credential"
@@ -21,13 +24,15 @@ class Identity:
     """The end user of a request. ``key`` is the 64-bit keyed pseudonym; the raw subject is never kept."""
 
     source: str
-    """``jwt``, ``trusted_header``, ``api_key``, ``body``, ``credential`` or ``none``."""
+    """``mtls``, ``assertion``, ``jwt``, ``trusted_header``, ``api_key``, ``body``, ``credential`` or ``none``."""
     assurance: Assurance
     key: int | None
     tenant: str | None = None
     """Name of the application or tenant from the policy, if any."""
     purpose: str = "unknown"
     """Declared purpose: ``serve``, ``evaluate``, ``train:<target>``, ``synthetic-data:<target>`` or ``unknown``."""
+    term: Term = ALWAYS
+    """When the key that ``key`` was made with is in force: the request is counted within it."""
 
 
 ANONYMOUS = Identity("none", Assurance.ANONYMOUS, None)

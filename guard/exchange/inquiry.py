@@ -30,7 +30,7 @@ class Inquiry:
     segments: list[Segment] = field(default_factory=list)
     uses: list[FieldUse] = field(default_factory=list)
     claimed: Mapping[str, str] = field(default_factory=dict)
-    """Body identity fields by name: ``user``, ``safety_identifier``, ``metadata.user_id``."""
+    """Body identity fields by name: ``user``, ``litellm_metadata.user``, ``metadata.user_id`` ..."""
     unscannable: list[str] = field(default_factory=list)
     """Paths of parts no text rule can read (images, audio, files)."""
     unknown: list[str] = field(default_factory=list)

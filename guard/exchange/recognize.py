@@ -30,7 +30,7 @@ def recognize(exchange: Exchange, facts: Mapping[str, Any], before: Snapshot | N
             raise CannotTell("who sent it is not known, and what is asked of identities differs")
         return exchange.refuse(_unknown())
     source = known["source"]
-    if policy.registered_only and exchange.entitlement is None and source != "jwt":
+    if policy.registered_only and exchange.entitlement is None and source not in {"mtls", "assertion", "jwt"}:
         refusal = exchange.refuse(_unknown())
         if refusal is not None:
             return refusal
@@ -60,14 +60,19 @@ def _demands(policy: IdentityPolicy) -> tuple[object, ...]:
     """What a policy asks of identities, as far as it can be compared: verification keys cannot."""
     return (
         policy.sources, policy.unidentified, policy.trusted_headers, policy.trusted_from, policy.jwt_claim,
-        policy.verify_jwt is None, policy.registered_only, frozenset(policy.keys),
+        policy.verify_jwt is None, policy.registered_only, frozenset(policy.keys), policy.stored, policy.mtls,
+        tuple((one.header, one.claim, one.trusted_from) for one in policy.assertions),
     )  # fmt: skip
 
 
 def _entitlement(policy: IdentityPolicy, application: str | None) -> Entitlement | None:
     if application is None:
         return None
-    return next((entitlement for entitlement in policy.keys.values() if entitlement.name == application), None)
+    registered = (
+        *policy.keys.values(),
+        *(entitlement for key, entitlement in policy.stored.values() if not key.revoked),
+    )
+    return next((entitlement for entitlement in registered if entitlement.name == application), None)
 
 
 def _tenant(snapshot: Snapshot, facts: Mapping[str, Any], before: Snapshot | None) -> Tenant | None:

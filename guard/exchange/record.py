@@ -66,9 +66,7 @@ def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = 
         meter.request(Verdict.DENY.value, Code.UPSTREAM_UNAVAILABLE.value, exchange.license)
     else:
         meter.request(decided.value, refused.code.value if refused else ending.value, exchange.license)
-    if exchange.identity.key is None:
-        meter.unidentified()
-    meter.identity(exchange.identity.source)
+    _identified(exchange)
     for direction, finding, ruling in exchange.findings:
         meter.finding(finding.category, direction.value, ruling.action.name.lower())
     for why in exchange.not_evaluated:
@@ -83,6 +81,18 @@ def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = 
         _receipts(exchange, served)
     if exchange.services.candidate is not None:
         exchange.services.candidate.offer(exchange)
+
+
+def _identified(exchange: Exchange) -> None:
+    services, identity = exchange.services, exchange.identity
+    services.meter.identity(identity.source)
+    if identity.key is None:
+        services.meter.unidentified()
+    elif exchange.answered:
+        if exchange.newcomer:
+            services.meter.newcomer(identity.source)
+        if services.churn is not None:
+            services.churn.note(identity.source, identity.key, services.now())
 
 
 def facts(exchange: Exchange, decided: Verdict, ending: Ending) -> dict[str, Any]:

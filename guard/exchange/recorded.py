@@ -25,6 +25,7 @@ from guard.screening.findings import Finding
 from guard.screening.ruleset import RuleSet
 from guard.screening.segments import Direction, Source
 from guard.usage.counter import Admission, Reservation
+from guard.usage.period import Kind
 from guard.usage.thresholds import AtLimit, Limit, State
 
 SCREENING_BROKEN = frozenset({"error", "too_many_matches", "token_prompts", "ledger"})
@@ -192,7 +193,7 @@ class _Recorded:
         for limit in limits:
             if not limit.acts:
                 continue
-            users = self._users.get(limit.license)
+            users = self._users.get(limit.license) if limit.kind is Kind.MONTH else None
             if users is None:
                 raise CannotTell("the users of a license that has a limit were not recorded")
             newcomer = True if key is None else self._newcomer

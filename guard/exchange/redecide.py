@@ -17,6 +17,7 @@ from guard.exchange.services import Meter, Services
 from guard.exchange.snapshot import Snapshot
 from guard.usage.count import Count
 from guard.usage.counter import Admission, Reservation, UsageCounter
+from guard.usage.period import Kind
 from guard.usage.thresholds import AtLimit, Limit, State
 
 OPTIONAL = frozenset({"batch", "embeddings", "pooling", "score", "rerank", "classify", "tokenize", "detokenize"})
@@ -101,6 +102,9 @@ class _Foreseen:
         model, full = self._finished.named, list[Limit]()
         for limit in limits:
             if not limit.acts:
+                continue
+            if limit.kind is not Kind.MONTH:  # only months are handed over
+                self.missing = True
                 continue
             users = self._users.get(limit.license)
             if users is None and (model is None or limit.license not in model.counted):

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from guard.usage.churn import Churn
 from guard.usage.counter import UsageCounter
-from guard.usage.pseudonym import Pseudonymizer
+from guard.usage.pseudonym import Pseudonyms
 
 if TYPE_CHECKING:
     from guard.exchange.exchange import Exchange
@@ -23,6 +24,9 @@ class Meter(Protocol):
     @property
     def unidentified(self) -> Callable[[], None]:
         """Count one request that no source identified."""
+
+    def newcomer(self, source: str) -> None:
+        """Count one first sighting by the source that identified the user."""
 
     @property
     def first_sighting(self) -> Callable[[], None]:
@@ -69,7 +73,7 @@ class Services:
     """The stores, clocks and logs of one process."""
 
     counter: UsageCounter
-    pseudonyms: Pseudonymizer
+    pseudonyms: Pseudonyms
     meter: Meter
     audit: AuditLog | None
     provenance: Provenance | None
@@ -79,3 +83,5 @@ class Services:
     """Logs an unexpected failure of a check: (what, error). Nothing of it ever reaches a client."""
     candidate: Candidate | None = None
     """None where no candidate policy is set."""
+    churn: Churn | None = None
+    """Watches whether identities come back; None where nothing is served."""

@@ -6,7 +6,9 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, NamedTuple
 
+from guard.exchange.credential import StoredKey
 from guard.exchange.refusal import Code
+from guard.exchange.trusted import TrustedHeader
 from guard.licensing.license import License
 from guard.licensing.lineage import Target
 from guard.licensing.need import Need
@@ -77,7 +79,7 @@ class ModelPolicy:
     fields: Mapping[str, FieldRule]
     """By capability (``logprobs``, ``token_ids``, ``samples`` ...). One that is missing is allowed."""
     limits: tuple[Limit, ...]
-    """Monthly-active-user thresholds of the stack."""
+    """Thresholds of the stack on users of a month, and of a day where days are counted."""
     counted: tuple[str, ...]
     """Ids of the licenses whose users are counted when this model answers."""
     citations: Mapping[tuple[str, str], CitedItem] = field(default_factory=dict)
@@ -127,21 +129,43 @@ class Entitlement:
 
 
 @dataclass(frozen=True, slots=True)
+class Assertion:
+    """A header in which a proxy says, signed, who the user is. Never forwarded."""
+
+    header: bytes
+    """Lower-case name."""
+    verify: Callable[[str], Mapping[str, object] | None]
+    """Returns the claims of a valid assertion, None for an invalid one."""
+    claim: str
+    trusted_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Peers from whom it is believed; from anybody else it is as if it had not been sent. Empty: its signature alone
+    decides."""
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityPolicy:
     """How requests are tied to users. ``sources`` is a trust order: an earlier one is never overridden by a later."""
 
-    sources: tuple[str, ...] = ("jwt", "trusted_header", "api_key", "body")
+    sources: tuple[str, ...] = ("mtls", "assertion", "jwt", "trusted_header", "api_key", "body")
     unidentified: str = "credential"
     """``credential`` (count the credential), ``allow`` or ``deny``."""
-    trusted_headers: tuple[str, ...] = ()
-    """Lower-case header names, in order."""
+    trusted_headers: tuple[TrustedHeader, ...] = ()
+    """In the order in which they are asked; only those that somebody is believed about."""
     trusted_from: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Peers whose identity headers are believed; from anybody else those headers are dropped before forwarding."""
+    """Peers that are believed about everything that has no networks of its own: namespaces, countries, plain headers.
+    From anybody else identity headers are dropped before forwarding."""
+    headers: frozenset[bytes] = frozenset()
+    """Every header that says who the user is where somebody is believed; dropped before forwarding where nobody is."""
+    mtls: TrustedHeader | None = None
+    """The header in which a TLS-terminating hop reports the client's certificate. Never forwarded."""
     verify_jwt: Callable[[str], Mapping[str, object] | None] | None = None
     """Returns the claims of a valid token, None for an invalid one."""
     jwt_claim: str = "sub"
+    assertions: tuple[Assertion, ...] = ()
     keys: Mapping[str, Entitlement] = field(default_factory=dict)
     """By ``digest_key(key)``: registered API keys."""
+    stored: Mapping[str, tuple[StoredKey, Entitlement]] = field(default_factory=dict)
+    """By ``key_id(key)``: registered API keys that Guard made, those that are no longer good included."""
     registered_only: bool = False
     """True: an unknown API key is refused with 401."""
     namespace_header: bytes | None = None
@@ -201,6 +225,11 @@ class Snapshot:
     """The lineage of a training target by its name; cached, because clients repeat theirs with every request."""
     statements: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """What the operator states, by (license id, about), with its owner and last day."""
+    attested: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    """By (license, threshold), where a license looks at the users of one past month: True if an attestation in force
+    shows that there were few enough."""
+    attestations: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The words of what is attested, by (license, threshold), with who states it."""
     license_drift: Mapping[str, bool] = field(default_factory=dict)
     """By license id, where license files beside the weights were looked at: True if one is not the license's text."""
     shadowed_codes: frozenset[Code] = frozenset()

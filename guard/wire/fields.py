@@ -31,7 +31,10 @@ WHOLE_VOCABULARY = INT32_MAX
 """What a use of ``top_logprobs: -1`` (every token of the vocabulary) is worth to a clamp."""
 
 CLAIMS = ("user", "safety_identifier")
-"""Top-level strings in which a client names its end user; ``metadata.user_id`` is the third place."""
+"""Top-level strings in which a client names its end user."""
+
+NESTED = (("litellm_metadata", "user"), ("metadata", "user_id"))
+"""Members of objects in which gateways and coding agents do."""
 
 
 class Field(NamedTuple):
@@ -92,15 +95,16 @@ def _claims(document: dict[str, Any]) -> dict[str, str]:
         value = document.get(name)
         if type(value) is str and value:
             claimed[name] = value
-    metadata = document.get("metadata")
-    if type(metadata) is dict:
-        value = metadata.get("user_id")
-        if type(value) is str and value:
-            claimed["metadata.user_id"] = value
+    for outer, inner in NESTED:
+        members_ = document.get(outer)
+        if type(members_) is dict:
+            value = members_.get(inner)
+            if type(value) is str and value:
+                claimed[f"{outer}.{inner}"] = value
     return claimed
 
 
-_CLAIMING = frozenset({*CLAIMS, "metadata"})
+_CLAIMING = frozenset({*CLAIMS, *(outer for outer, _ in NESTED)})
 
 
 # When a value is a use. None: at its default.

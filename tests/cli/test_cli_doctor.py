@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from guard.cli import doctor as doctor_module
 from guard.cli.doctor import PROBES, examine
 from guard.cli.main import run
-from guard.usage.ledger import open_ledger, sqlite_url
+from guard.usage.address import open_ledger, sqlite_url
 from guard.usage.pseudonym import Pseudonymizer, load_or_create_key
 
 pytestmark = pytest.mark.slow  # whole commands: each compiles the shipped rules
@@ -56,7 +57,9 @@ def deployment(tmp_path):
 
     def make(url, extra=""):
         key = load_or_create_key(state / "pseudonym.key")
-        open_ledger(sqlite_url(state / "ledger.db"), Pseudonymizer(key).fingerprint).close()
+        ledger = open_ledger(sqlite_url(state / "ledger.db"))
+        ledger.claim_key(f"{datetime.now(UTC):%Y-%m}", Pseudonymizer(key).fingerprint)
+        ledger.close()
         path = tmp_path / "guard.yaml"
         path.write_text(f"upstream: {url}\nstate_dir: {state}\nlicense: llama-3.1\n{extra}")
         return path

@@ -18,11 +18,14 @@ from guard.exchange.snapshot import (
     Snapshot,
     SurfacePolicy,
 )
+from guard.exchange.trusted import TrustedHeader
 from guard.licensing.license import License, OutputRule, OutputUse, Status
 from guard.licensing.lineage import resolve_target
 from guard.screening.findings import Action, Finding
 from guard.screening.segments import Segment, Source
 from guard.usage.counter import Admission, Count, Reservation
+from guard.usage.ledger import Totals
+from guard.usage.period import Kind
 from guard.usage.pseudonym import Pseudonymizer
 from guard.usage.spool import SpoolError
 from guard.usage.thresholds import AtLimit, Limit
@@ -96,10 +99,11 @@ class Counter:
     def reserve(self, limits, key, at_limit, now):
         if self.refuse:
             return Reservation(Admission.REFUSED, limits[0])
-        return Reservation(Admission.ADMITTED, None, ("llama-2",), key)
+        return Reservation(Admission.ADMITTED, None, (), key, 1)
 
-    def counts(self, now):
-        return {"llama-2": Count("llama-2", "2026-11", self.users, 0)}
+    def counts(self, now, kind=Kind.MONTH):
+        totals = Totals(self.users, 0, self.users, self.users)
+        return {"llama-2": Count("llama-2", kind, "2026-11", self.users, totals, 0)}
 
     def seen(self, license, key, now):
         return any(key == known for _, known in self.sighted)
@@ -151,7 +155,12 @@ class World:
             limits=(LIMIT,),
             counted=("llama-2",),
         )
-        identity = IdentityPolicy(trusted_headers=("x-forwarded-user",), trusted_from=(ip_network("10.0.0.0/8"),))
+        inside = (ip_network("10.0.0.0/8"),)
+        identity = IdentityPolicy(
+            trusted_headers=(TrustedHeader(b"x-forwarded-user", inside),),
+            trusted_from=inside,
+            headers=frozenset({b"x-forwarded-user"}),
+        )
         self.snapshot = Snapshot(
             hash="h",
             mode=Mode.ENFORCE,

@@ -10,7 +10,7 @@ from pathlib import Path
 from exchange_world import LLAMA_2, Notes
 from hypothesis import strategies as st
 
-from guard.exchange.count import count, settle
+from guard.exchange.count import ask_ledger, count, settle
 from guard.exchange.credential import digest_key
 from guard.exchange.exchange import Exchange
 from guard.exchange.head import Head
@@ -32,13 +32,14 @@ from guard.exchange.snapshot import (
     SurfacePolicy,
 )
 from guard.exchange.tenant import Match, Tenant, Tenants
+from guard.exchange.trusted import TrustedHeader
 from guard.licensing.lineage import resolve_target
 from guard.screening.findings import Action
 from guard.screening.rules import Literal, Rule
 from guard.screening.ruleset import RuleSet
 from guard.screening.segments import Direction, Segment, Source
+from guard.usage.address import open_ledger, sqlite_url
 from guard.usage.counter import UsageCounter
-from guard.usage.ledger import open_ledger, sqlite_url
 from guard.usage.period import Calendar
 from guard.usage.pseudonym import Pseudonymizer
 from guard.usage.spool import Spool
@@ -84,7 +85,7 @@ def model(name, limit=2, **changes):
 def snapshot(**changes):
     """One policy with three models and a tenant."""
     identity = IdentityPolicy(
-        trusted_headers=("x-forwarded-user",),
+        trusted_headers=(TrustedHeader(b"x-forwarded-user", (ip_network("10.0.0.0/8"),)),),
         trusted_from=(ip_network("10.0.0.0/8"),),
         keys=KEYS,
         terms=changes.pop("terms", "warn"),
@@ -167,8 +168,8 @@ REQUESTS = st.fixed_dictionaries({
 def services():
     """A real counter on files of its own, and notes of everything else."""
     with tempfile.TemporaryDirectory() as directory:
-        ledger = open_ledger(sqlite_url(Path(directory) / "ledger.db"), PRINT)
-        spool = Spool(Path(directory) / "spool", PRINT)
+        ledger = open_ledger(sqlite_url(Path(directory) / "ledger.db"))
+        spool = Spool(Path(directory) / "spool", lambda month: PRINT)
         counter = UsageCounter(ledger, spool, Calendar("UTC"), clock=lambda: NOW)
         try:
             yield Services(counter, Pseudonymizer(b"k" * 32), Notes(), None, None, lambda: NOW, fail)
@@ -211,10 +212,18 @@ def exchange_of(policy, services, request):
     return Exchange(policy, services, Head("POST", "/", tuple(headers), peer, "ref0"), inquiry)
 
 
+def decide(exchange):
+    """Walk the steps before the request is forwarded as the transport does."""
+    refusal = walk(exchange, BEFORE_TEXT)
+    if refusal is None and exchange.undecided:
+        refusal = ask_ledger(exchange)
+    return refusal or walk(exchange, BEFORE_FORWARD)
+
+
 def finish(exchange, answer, *, served=True):
     """Walk the whole road as the transport does, and return the facts that would be written down."""
     closed = exchange.inquiry.surface == "embeddings" and not exchange.snapshot.surface.enabled
-    refusal = None if closed else walk(exchange, (*BEFORE_TEXT, *BEFORE_FORWARD))
+    refusal = None if closed else decide(exchange)
     ending = Ending.REFUSED
     if refusal is None and served:
         screen = KeptOutputScreen(exchange)

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from redecide_world import NOW, PHRASES, REQUESTS, SNAPSHOTS, exchange_of, finish, model, services, snapshot
+from redecide_world import NOW, PHRASES, REQUESTS, SNAPSHOTS, decide, exchange_of, finish, model, services, snapshot
 
 from guard.exchange.inquiry import FieldUse
-from guard.exchange.order import BEFORE_TEXT, walk
 from guard.exchange.outcome import outcome
 from guard.exchange.redecide import redecide
 from guard.exchange.refusal import Code
@@ -84,9 +83,9 @@ def test_one_refused_for_places_that_others_held_is_refused_again():
     policy = snapshot()
     with services() as using:
         limits = policy.models["tiny"].limits
-        held = [using.counter.reserve(limits, key, AtLimit.REFUSE_NEWCOMERS, NOW) for key in (1, 2)]
+        held = [using.counter.ask(limits, key, AtLimit.REFUSE_NEWCOMERS, NOW) for key in (1, 2)]
         exchange = exchange_of(policy, using, PLAIN)
-        assert walk(exchange, BEFORE_TEXT).code is Code.USAGE_THRESHOLD
+        assert decide(exchange).code is Code.USAGE_THRESHOLD
         assert using.counter.counts(NOW)["llama-2"].users == 0
         assert outcome(again(exchange, policy).exchange) == outcome(exchange)
         for reservation in held:
