@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vllm test lint unit slow docs test-vllm bench clean
+.PHONY: help demo demo-vllm test packages lint unit slow docs test-faults test-vllm bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +17,10 @@ demo-vllm: $(VENV)/.guard-demo  ## The same scene before a real vLLM; ONCE=1 end
 	python=$$(tests/vllm/install.sh) && \
 	$(BIN)/guard demo --vllm --vllm-venv "$$(dirname "$$(dirname "$$python")")" $(if $(ONCE),--once)
 
-test: lint docs unit slow  ## Lint, types, docs, unit tests, then the tests that start processes.
+test: packages lint docs unit slow  ## Lint, types, docs, unit tests, then the tests that start processes.
+
+packages:  ## Install the Debian packages that the tests need.
+	.ci/packages
 
 lint: $(VENV)/.guard-dev  ## ruff and mypy.
 	$(BIN)/ruff check .
@@ -31,7 +34,10 @@ unit: $(VENV)/.guard-dev  ## The fast tests.
 	$(BIN)/pytest -q -m "not slow and not vllm"
 
 slow: $(VENV)/.guard-dev  ## The tests that start processes or wait.
-	$(BIN)/pytest -q -m "slow and not vllm"
+	$(BIN)/pytest -q -m "slow and not vllm and not faults"
+
+test-faults: packages $(VENV)/.guard-dev  ## Three gateways and Redis under kill -9 and outages: a few minutes.
+	$(BIN)/pytest -q -s -m slow tests/faults
 
 test-vllm: $(VENV)/.guard-dev  ## Install vLLM (kept in ~/.cache/guard) and test against it.
 	python=$$(tests/vllm/install.sh) && GUARD_VLLM_PYTHON="$$python" $(BIN)/pytest -q -m vllm tests/vllm tests/contract

@@ -112,9 +112,14 @@ def _policy(digest: str, path: Path | None) -> Iterator[Check]:
 
 def _state(config: "Config") -> Iterator[Check]:
     import os
+    import time
+    from contextlib import closing
 
-    from guard.usage.ledger import LedgerError, LedgerUnavailable, open_ledger, parse_url, sqlite_url
-    from guard.usage.pseudonym import Pseudonymizer, PseudonymKeyError, load_or_create_key
+    from guard.usage.address import LedgerAbsent, Place, open_ledger, parse_url, sqlite_url
+    from guard.usage.keyring import read_keyring
+    from guard.usage.ledger import LedgerError, LedgerUnavailable
+    from guard.usage.period import Calendar
+    from guard.usage.pseudonym import PseudonymKeyError
 
     state = Path(config.state_dir)
     existing = next(place for place in (state.absolute(), *state.absolute().parents) if place.exists())
@@ -125,6 +130,7 @@ def _state(config: "Config") -> Iterator[Check]:
     else:
         yield Check("state directory", "ok", f"{state} can be written")
 
+    month = Calendar(config.usage.zone).period(time.time()).id
     fingerprint = None
     key = Path(config.identity.pseudonym_key_file or state / "pseudonym.key")
     if not key.exists():
@@ -134,7 +140,7 @@ def _state(config: "Config") -> Iterator[Check]:
     else:
         mode = key.stat().st_mode & 0o777
         try:
-            fingerprint = Pseudonymizer(load_or_create_key(key)).fingerprint
+            fingerprint = read_keyring(key).fingerprint_of(month)
         except PseudonymKeyError as error:
             yield Check("pseudonym key", "fail", str(error))
         else:
@@ -143,19 +149,24 @@ def _state(config: "Config") -> Iterator[Check]:
             yield Check("pseudonym key", "ok" if private else "fail", detail + ("" if private else "; allowed: 0600"))
 
     url = config.usage.ledger or sqlite_url(state / "ledger.db")
-    place = parse_url(url).path
-    if not Path(place).exists():
-        yield Check("ledger", "warn", f"{place} is not there yet; it will be made on the first start")
+    place = parse_url(url)
+    if isinstance(place, Place) and not Path(place.path).exists():
+        yield Check("ledger", "warn", f"{place.path} is not there yet; it will be made on the first start")
         return
     try:
-        store = open_ledger(url, None)  # for reading only
-        found = store.key_fingerprint
-        store.close()
+        with closing(open_ledger(url, read_only=True)) as store:
+            found = store.key_of(month)
+    except LedgerAbsent:
+        yield Check("ledger", "warn", f"{place} answers; nothing was counted there yet")
+        return
     except (LedgerError, LedgerUnavailable) as error:
         yield Check("ledger", "fail", str(error))
         return
     if fingerprint is not None and found not in {None, fingerprint}:
-        yield Check("ledger", "fail", f"was counted with key {found}, not {fingerprint}: every user would count twice")
+        detail = f"{month} was counted with key {found}, not {fingerprint}: every user would count twice"
+        yield Check("ledger", "fail", detail)
+    elif found is None:
+        yield Check("ledger", "ok", f"opens; nothing was counted in {month} yet")
     else:
         yield Check("ledger", "ok", "opens" + ("" if fingerprint is None else " and belongs to this pseudonym key"))
 

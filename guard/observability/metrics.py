@@ -8,17 +8,14 @@ that grows beyond ``MAX_SERIES`` counts what is new under ``other``.
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
-import guard
-from guard.usage.thresholds import State
+from guard.observability.gauges import GAUGES
 
 log = logging.getLogger("guard.metrics")
 
@@ -80,6 +77,9 @@ class Metrics:
         )
         self._identities = _Bound(
             counter("guard_identity_total", "Requests by source of identity.", "source"), _increment
+        )
+        self._newcomers = _Bound(
+            counter("guard_identity_new_total", "First sightings of users by source of identity.", "source"), _increment
         )
         self.unidentified: Callable[[], None] = counter(
             "guard_requests_unidentified_total", "Requests that no source identified."
@@ -154,6 +154,10 @@ class Metrics:
         """Count one identified request by the source that identified it."""
         self._identities[(source,)](1)
 
+    def newcomer(self, source: str) -> None:
+        """Count one first sighting by the source that identified the user."""
+        self._newcomers[(source,)](1)
+
     def finding(self, category: str, direction: str, action: str) -> None:
         """Count one finding."""
         self._findings[category, direction, action](1)
@@ -185,129 +189,6 @@ class Metrics:
             self._reload_time.set(time.time() if now is None else now)
 
 
-class LimitReading(NamedTuple):
-    """One user threshold of one license and the state the count puts it in."""
-
-    id: str
-    value: int
-    state: State
-
-
-class LicenseReading(NamedTuple):
-    """The count of one license in its current period."""
-
-    license: str
-    users: int
-    lower: int
-    upper: int | None
-    """None where nothing bounds the true number from above (unidentified users were let through)."""
-    exact: bool
-    limits: Sequence[LimitReading] = ()
-    declared: int | None = None
-    """Users that were declared for other services (attestations), if any."""
-
-
-class CandidateReading(NamedTuple):
-    """The candidate policy: its hash, or None while it has problems."""
-
-    hash: str | None
-
-
-class UsageReading(NamedTuple):
-    """What is read at scrape time, from memory."""
-
-    licenses: Sequence[LicenseReading]
-    spool_records: int
-    spool_oldest_seconds: float
-    ledger_up: bool
-    policy_hash: str
-    audit_chain_length: int | None = None
-    """None where no audit chain is kept."""
-    candidate: CandidateReading | None = None
-    """None where no candidate policy is set: then it has no series."""
-    license_drift: Mapping[str, bool] = MappingProxyType({})
-    """By license: True if a license file beside the weights is not the license's text."""
-
-
-class UsageCollector(Collector):
-    """Reads gauges at scrape time, so that none is ever older than its scrape and none is written on the hot path.
-
-    Every process on one ledger reports the same users: queries take ``max by (license)``, never ``sum``.
-    ``guard_license_threshold_state{license,limit,state}`` is 1 for the state that holds and 0 for the others.
-    A license without a known upper bound has no ``guard_license_mau_upper`` series.
-    """
-
-    def __init__(self, read: Callable[[], UsageReading]) -> None:
-        self._read = read
-
-    def describe(self) -> Iterable[Metric]:
-        """Return the families without samples, so that registering reads nothing."""
-        return _families().values()
-
-    def collect(self) -> Iterable[Metric]:
-        """Return the families with what is true now; without samples, but for the build, if that cannot be read."""
-        families = _families()
-        families["guard_build_info"].add_metric([guard.__version__], 1)
-        try:
-            reading = self._read()
-        except Exception:
-            log.exception("usage could not be read for a scrape")
-            return families.values()
-        for row in reading.licenses:
-            _add_license(families, row)
-        families["guard_mau_spool_records"].add_metric([], reading.spool_records)
-        families["guard_mau_spool_oldest_seconds"].add_metric([], reading.spool_oldest_seconds)
-        families["guard_mau_ledger_up"].add_metric([], float(reading.ledger_up))
-        families["guard_policy_info"].add_metric([reading.policy_hash], 1)
-        for license, drifted in reading.license_drift.items():
-            families["guard_license_file_drift"].add_metric([license], float(drifted))
-        if reading.candidate is not None:
-            families["guard_candidate_last_reload_successful"].add_metric([], float(reading.candidate.hash is not None))
-            if reading.candidate.hash is not None:
-                families["guard_candidate_info"].add_metric([reading.candidate.hash], 1)
-        if reading.audit_chain_length is not None:
-            families["guard_audit_chain_length"].add_metric([], reading.audit_chain_length)
-        return families.values()
-
-
-_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "guard_license_mau": ("Distinct users of the current period.", ("license", "kind")),
-    "guard_license_mau_lower": ("Lower bound of the users of the current period.", ("license",)),
-    "guard_license_mau_upper": ("Upper bound of the users of the current period.", ("license",)),
-    "guard_license_mau_limit": ("Users the license names.", ("license", "limit")),
-    "guard_license_mau_declared": ("Users declared for services Guard does not see.", ("license",)),
-    "guard_license_threshold_state": ("1 for the state the limit is in.", ("license", "limit", "state")),
-    "guard_license_file_drift": ("1 if a license file beside the weights is not the license's text.", ("license",)),
-    "guard_mau_spool_records": ("Sightings that are not in the ledger yet.", ()),
-    "guard_mau_spool_oldest_seconds": ("Age of the oldest sighting that is not in the ledger yet.", ()),
-    "guard_mau_ledger_up": ("1 if the ledger answered last.", ()),
-    "guard_policy_info": ("The policy in force.", ("hash",)),
-    "guard_candidate_info": ("The candidate policy.", ("hash",)),
-    "guard_candidate_last_reload_successful": ("1 if the last load of the candidate policy succeeded.", ()),
-    "guard_audit_chain_length": ("Entries in this instance's audit chain.", ()),
-    "guard_build_info": ("The version that runs.", ("version",)),
-}
-
-
-def _families() -> dict[str, GaugeMetricFamily]:
-    return {name: GaugeMetricFamily(name, text, labels=labels) for name, (text, labels) in _GAUGES.items()}
-
-
-def _add_license(families: dict[str, GaugeMetricFamily], row: LicenseReading) -> None:
-    families["guard_license_mau"].add_metric([row.license, "exact" if row.exact else "estimate"], row.users)
-    families["guard_license_mau_lower"].add_metric([row.license], row.lower)
-    if row.upper is not None:
-        families["guard_license_mau_upper"].add_metric([row.license], row.upper)
-    if row.declared is not None:
-        families["guard_license_mau_declared"].add_metric([row.license], row.declared)
-    for limit in row.limits:
-        families["guard_license_mau_limit"].add_metric([row.license, limit.id], limit.value)
-        for state in State:
-            families["guard_license_threshold_state"].add_metric(
-                [row.license, limit.id, state.value], float(limit.state is state)
-            )
-
-
 class _View:
     """What a scrape shows of a registry: no ``_created`` series, and the sum over processes where there are several."""
 
@@ -325,7 +206,7 @@ class _View:
             if family.name.startswith("guard_"):  # the host's own metrics are in the same files
                 yield family
         for family in self._registry.collect():
-            if family.name in _GAUGES:
+            if family.name in GAUGES:
                 yield family
 
 

@@ -9,6 +9,7 @@ Pure ASGI. The order of an exchange is in ``guard.exchange.order``; this file on
 5. the answer goes through ``GuardedAnswer``, which lets nothing out before it is counted and cleared.
 """
 
+import asyncio
 import logging
 import os
 import random
@@ -16,10 +17,10 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from guard.exchange.count import settle
+from guard.exchange.count import ask_ledger, settle
 from guard.exchange.exchange import Exchange
 from guard.exchange.head import Head
-from guard.exchange.identify import peer_trusted
+from guard.exchange.identify import believed
 from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
 from guard.exchange.record import Ending, record
 from guard.exchange.refusal import Code, Refusal
@@ -184,6 +185,8 @@ class GuardMiddleware:
     async def _decide(self, exchange: Exchange, scope: Scope) -> Refusal | None:
         """Walk the steps; token prompts are turned into text between those that need none and those that read it."""
         refusal = walk(exchange, BEFORE_TEXT)
+        if refusal is None and exchange.undecided:
+            refusal = await asyncio.to_thread(ask_ledger, exchange)
         if refusal is None and exchange.inquiry.token_prompts:
             refusal = await self._detokenize(exchange, scope)
         return refusal or walk(exchange, BEFORE_FORWARD)
@@ -203,10 +206,12 @@ class GuardMiddleware:
         """Return the scope for the server behind: known headers, our body's, identity headers of trusted hops only."""
         policy, head = exchange.snapshot.identity, exchange.head
         kept = FORWARDED
-        if policy.trusted_from and peer_trusted(head.peer, policy.trusted_from):
-            kept = kept | {name.encode() for name in policy.trusted_headers}
+        if policy.trusted_headers:
+            kept = kept | believed(policy, head.peer)
         if policy.namespace_header is not None:
             kept = kept - {policy.namespace_header}
+        if policy.assertions:
+            kept = kept - {assertion.header for assertion in policy.assertions}
         headers = [(name, value) for name, value in head.headers if name in kept]
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(body)).encode()))

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from guard.exchange.exchange import Exchange
 from guard.exchange.outcome import outcome, stricter
 from guard.exchange.redecide import UNAVAILABLE, redecide
-from guard.observability.metrics import CandidateReading, Metrics
+from guard.observability.gauges import CandidateReading
+from guard.observability.metrics import Metrics
 from guard.policy.candidate import CandidatePolicy
 from guard.transports.throttle import Throttle
 from guard.usage.count import Count

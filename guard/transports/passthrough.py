@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from guard.exchange.head import Head
+from guard.exchange.identify import believed
 from guard.exchange.refusal import Code, Refusal
 from guard.transports.answer import DROPPED, UNUSABLE
 from guard.transports.failure import UpstreamError
@@ -41,7 +42,9 @@ async def pass_through(
 ) -> None:
     """Answer a GET with what the server behind says, bounded, under our reference."""
     answer: Whole | None = None
-    dropped = NOT_ASKED | {runtime.snapshot.identity.namespace_header}
+    identity = runtime.snapshot.identity
+    dropped = NOT_ASKED | {identity.namespace_header} | {assertion.header for assertion in identity.assertions}
+    dropped |= identity.headers - believed(identity, head.peer)
     headers = [pair for pair in scope["headers"] if pair[0] not in dropped]
     try:
         await read_body(head, receive, LARGEST_BODY)

@@ -19,15 +19,20 @@ from guard.evidence.chain import Journal, JournalError
 from guard.exchange.refusal import Refusal
 from guard.exchange.services import Services
 from guard.exchange.snapshot import Snapshot
-from guard.observability.metrics import Metrics, UsageCollector, UsageReading
+from guard.observability.gauges import KeySetReading, UsageCollector, UsageReading
+from guard.observability.metrics import Metrics
 from guard.policy.candidate import CandidatePolicy
 from guard.policy.config import Config
 from guard.policy.watch import ActivePolicy
-from guard.transports import readings
+from guard.transports import counts, readings
 from guard.transports.candidate import Comparison
 from guard.transports.stores import Stores
 from guard.transports.throttle import Throttle
+from guard.transports.trim import trim
+from guard.usage.churn import Churn, Measure
 from guard.usage.counter import UsageCounter
+from guard.usage.states import States
+from guard.usage.thresholds import State
 
 log = logging.getLogger("guard")
 
@@ -80,8 +85,9 @@ class Runtime:
         self.metrics = Metrics(registry)
         if self.active.restored:
             self.metrics.reloaded(ok=False)
-        self.candidate = Comparison(CandidatePolicy(overrides), self.metrics)
+        self.candidate = Comparison(CandidatePolicy(overrides, key_sets=self.active.key_sets), self.metrics)
         self._collector = UsageCollector(self._reading)
+        self._states = States()
         self._strangers = Throttle(10, 100, time.monotonic)
         self._stores: Stores | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -115,8 +121,9 @@ class Runtime:
         stores = self._stores = await asyncio.to_thread(Stores, self.config)
         self.log = Decisions(stores.journal, self.metrics)
         self.services = Services(
-            stores.counter, stores.pseudonyms, self.metrics, self.log, stores.recorder, time.time, _failed
-        )
+            stores.counter, stores.pseudonyms, self.metrics, self.log, stores.recorder, time.time, _failed,
+            churn=Churn(stores.calendar, _suspected),
+        )  # fmt: skip
         self.registry.register(self._collector)
         started = {"policy": self.snapshot.hash, "mode": self.snapshot.mode.value}
         self.log.append("start", {**started, "decisions": readings.recorded(self.snapshot)})
@@ -132,6 +139,7 @@ class Runtime:
             self.log.append("reload", {**facts, "decisions": readings.recorded(self.snapshot)})
             log.critical("the policy files are bad; THE LAST GOOD COPY IS IN FORCE:\n%s", "\n".join(problems))
         await self._keep()
+        await asyncio.to_thread(trim)
 
     async def stop(self) -> None:
         """Flush and close every store; idempotent."""
@@ -149,6 +157,7 @@ class Runtime:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
+                self._note_crossings()
                 if await asyncio.to_thread(self.active.changed):
                     await self.reload()
                 else:
@@ -156,6 +165,18 @@ class Runtime:
             except Exception:
                 # The watch outlives whatever it met: a policy that is not reloaded is better seen than unwatched.
                 log.exception("the policy could not be watched")
+
+    def _note_crossings(self) -> None:
+        """Write down every limit that came into another state: the record of when it was passed, and by how much."""
+        counts.readings(self.snapshot, self.counter, self._states, time.time())
+        for limit, before, after, users in self._states.crossings():
+            facts = {"license": limit.license, "limit": limit.id, "value": limit.value, "users": users}
+            states = {"before": before.value if before is not None else None, "after": after.value}
+            self.log.append("threshold", {**facts, **states, "over": max(0, users - limit.allowed)})
+            level = logging.WARNING if after is not State.OK else logging.INFO
+            log.log(
+                level, "usage: %s %s is %s: %d of %d users", limit.license, limit.id, after.value, users, limit.allowed
+            )
 
     async def reload(self) -> dict[str, Any]:
         """Load the policy anew; a bad one changes nothing and says why (invariant 7)."""
@@ -170,6 +191,7 @@ class Runtime:
             for warning in self.snapshot.warnings if result.changed else ():
                 log.warning("policy: %s", warning)
             await self._keep()
+            await asyncio.to_thread(trim)
         else:
             log.error("policy not loaded, the last good one stays:\n%s", "\n".join(problems))
         if result.restart:
@@ -222,7 +244,12 @@ class Runtime:
 
     def usage(self) -> list[dict[str, Any]]:
         """Return the count of every license with its bounds and limits."""
-        return readings.usage_facts(self.snapshot, self.counter, self.stores.period, time.time())
+        rows = counts.usage_facts(self.snapshot, self.counter, self._states, time.time())
+        suspected = [measure.reason for measure in self._churn() if measure.suspect]
+        return [{**row, "reasons": [*row["reasons"], *suspected]} for row in rows]
+
+    def _churn(self) -> list[Measure]:
+        return self.services.churn.measures(time.time()) if self.services.churn is not None else []
 
     def policy(self) -> dict[str, Any]:
         """Return what the policy in force is and how the last loads went."""
@@ -257,18 +284,19 @@ class Runtime:
         stores = self._stores
         if stores is None:
             return False, {"started": False}
-        spool = stores.counter.spool_error
+        spool, mismatch = stores.counter.spool_error, stores.counter.mismatch
         facts = {
             "started": True,
             "policy": self.snapshot.hash[:12],
             "policy_files": self._policy_files(),
             "spool": "ok" if spool is None else str(spool),
             "spool_records": stores.counter.spool_records,
-            "ledger": "ok" if stores.counter.ledger_up else "down",
+            "ledger": str(mismatch) if mismatch else "ok" if stores.counter.ledger_up else "down",
             "audit": "off" if stores.journal is None else stores.journal.error or "ok",
             "provenance": "off" if stores.recorder is None else stores.recorder.error or "ok",
         }
-        return spool is None, facts
+        unspoolable = spool is not None and self.config.usage.disk_full == "refuse"
+        return not unspoolable and mismatch is None, facts
 
     def _policy_files(self) -> str:
         if self.active.restored:
@@ -278,15 +306,26 @@ class Runtime:
     def _reading(self) -> UsageReading:
         counter, journal = self.counter, self.stores.journal
         return UsageReading(
-            readings.readings(self.snapshot, counter, time.time()),
+            counts.readings(self.snapshot, counter, self._states, time.time()),
             counter.spool_records,
             counter.spool_oldest_seconds,
             counter.ledger_up,
             self.snapshot.hash,
+            counter.spool_error is None,
+            counter.unspooled,
+            counter.damaged_records,
+            counter.replays,
             None if journal is None else journal.length,
             license_drift=self.snapshot.license_drift,
+            attested=self.snapshot.attested,
             candidate=self.candidate.reading(),
+            churn={measure.source: measure.ratio for measure in self._churn()},
+            key_sets=[KeySetReading(*state) for state in self.active.key_sets.states()],
         )
+
+
+def _suspected(measure: Measure) -> None:
+    log.warning("identity_churn: %s", measure.reason)
 
 
 def _failed(what: str, error: BaseException) -> None:

@@ -1,7 +1,7 @@
 """The stores of one process, opened in order and closed in the opposite one: nothing is written into a closed one."""
 
-import time
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 from guard.evidence.chain import Journal
@@ -9,10 +9,11 @@ from guard.policy.config import Config
 from guard.provenance.layout import Layout
 from guard.provenance.recorder import Recorder
 from guard.transports.instance import Instance
+from guard.usage.address import open_ledger, sqlite_url
 from guard.usage.counter import UsageCounter
-from guard.usage.ledger import open_ledger, sqlite_url
-from guard.usage.period import Calendar
-from guard.usage.pseudonym import Pseudonymizer, load_or_create_key
+from guard.usage.keyring import check_rolling, load_keyring
+from guard.usage.period import Calendar, Kind
+from guard.usage.pseudonym import load_or_create_key
 from guard.usage.spool import Spool
 
 STOP_SECONDS = 10.0
@@ -39,17 +40,27 @@ class Stores:
             self.first = instance.number == 0
             """True in one process of those that share the state directory."""
             named = config.identity.pseudonym_key_file
-            self.pseudonyms = Pseudonymizer(load_or_create_key(Path(named) if named else state / "pseudonym.key"))
+            keyring = load_keyring(Path(named) if named else state / "pseudonym.key")
+            kinds = tuple(map(Kind, config.usage.windows))
+            check_rolling(keyring, kinds)
+            self.calendar = Calendar(config.usage.zone, kinds)
+            self.pseudonyms = keyring.pseudonyms(self.calendar)
             if config.evidence.audit:
                 self.journal = Journal(layout.audit, instance=instance.name, fsync=config.evidence.fsync)
                 self.journal.start()
                 closing.callback(self.journal.close)
             url = config.usage.ledger or sqlite_url(state / "ledger.db") + "?synchronous=full" * config.usage.fsync
-            ledger = open_ledger(url, self.pseudonyms.fingerprint)
+            ledger = open_ledger(url)
             closing.callback(ledger.close)
-            self.calendar = Calendar(config.usage.zone)
-            spool = Spool(state / "spool", self.pseudonyms.fingerprint, fsync=config.usage.fsync)
-            self.counter = UsageCounter(ledger, spool, self.calendar)
+            fingerprint_of = lru_cache(maxsize=64)(self.pseudonyms.fingerprint_of)
+            spool = Spool(state / "spool", fingerprint_of, fsync=config.usage.fsync, keep=ledger.forgetful)
+            self.counter = UsageCounter(
+                ledger,
+                spool,
+                self.calendar,
+                keep=config.usage.keep,
+                serve_unspooled=config.usage.disk_full == "serve",
+            )
             self.counter.start()
             closing.callback(self.counter.stop, STOP_SECONDS)
             if config.outputs.receipts:
@@ -63,11 +74,6 @@ class Stores:
                 self.recorder.start()
                 closing.callback(self.recorder.close, STOP_SECONDS)
             self._closing = closing.pop_all()
-
-    @property
-    def period(self) -> str:
-        """The id of the current period."""
-        return self.calendar.period(time.time()).id
 
     def close(self) -> None:
         """Flush and close everything; idempotent. Takes up to 20 seconds when a store does not answer."""

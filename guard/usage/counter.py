@@ -1,45 +1,44 @@
 """Sightings in, counts out: who was active in this period, under which license, and may one more be?"""
 
+import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
+from guard.usage.admission import Admissions
 from guard.usage.count import Count
+from guard.usage.courier import UNSPOOLED, Courier
 from guard.usage.flusher import Flusher
-from guard.usage.ledger import Ledger, LedgerError, LedgerUnavailable, Scope, Written
-from guard.usage.period import Calendar
+from guard.usage.ledger import Ledger, LedgerError, LedgerMismatch, LedgerUnavailable, Scope
+from guard.usage.period import Calendar, Kind, month_of
 from guard.usage.reservation import Admission, Reservation
-from guard.usage.segment import Batch
 from guard.usage.spool import Spool, SpoolError
-from guard.usage.thresholds import AtLimit, Limit, State
-from guard.usage.window import Tally, Window
+from guard.usage.thresholds import AtLimit, Limit
+from guard.usage.window import Stack, Tallies, Tally, Window
 
 __all__ = ["Admission", "Count", "Reservation", "UsageCounter"]
 
-GROUP = 4096
-"""Records that one ledger transaction takes at most."""
 LATE = 3600.0
 """Seconds into a period after which the seen cache of the period before is dropped."""
-NEAR = 1000
-"""Users below a limit from which on a newcomer's sighting goes to the ledger at once, for sibling processes to see."""
-
-
-_ADMITTED = Reservation(Admission.ADMITTED)
+EXPIRE = 3600.0
+"""Seconds between looks for periods whose users may be forgotten."""
 
 
 class UsageCounter:
     """Counts distinct users per license and period; durable before ``sight`` returns; never discards.
 
-    ``sight``, ``reserve``, ``settle``, ``counts`` and ``states`` are synchronous and may be called from any thread.
-    A thread of its own brings first sights from the spool to the ledger, every 50 ms. Make one counter per process,
-    after forking. ``clock`` gives epoch seconds. Raises LedgerError if spool and ledger do not fit together.
+    ``sight``, ``reserve``, ``ask``, ``settle`` and ``counts`` are synchronous and may be called from any thread; only
+    ``ask`` waits for the ledger. A thread of its own brings first sights from the spool to the ledger, every 50 ms.
+    Make one counter per process, after forking. ``clock`` gives epoch seconds; ``keep`` is the number of months whose
+    users the ledger keeps. ``serve_unspooled``: where the spool cannot be written, sightings wait in memory for the
+    ledger instead of failing the request. Raises LedgerError if spool and ledger do not fit together.
 
-    Limits. With ``refuse_newcomers`` and ``refuse_all`` the users of a standing limit never exceed ``limit.allowed``
-    by what this process admits, however many requests run at once: a newcomer holds a place from ``reserve`` until
-    ``sight`` counts it or ``settle`` gives it back. Sibling processes on one ledger see each other's users when they
-    have reached the ledger (at once within 1,000 users of a limit, else within 50 ms) but not each other's places, so
-    together they can exceed a limit by at most the newcomers the others had in flight or in the spool at that moment.
+    Limits. With ``refuse_newcomers`` and ``refuse_all`` the users of an acting limit never exceed ``limit.allowed`` by
+    what all processes on one exact ledger admit, however many requests run at once: every newcomer holds a place that
+    the ledger granted (see ``Ledger.claim``) from ``reserve`` until it is counted there or ``settle`` gives it back. A
+    process that is killed with newcomers in its spool, and comes back only after ``LEASE_SECONDS``, may exceed it by
+    those; as may a ledger that lost users. They are counted all the same.
     """
 
     def __init__(
@@ -49,48 +48,46 @@ class UsageCounter:
         calendar: Calendar,
         *,
         seen_capacity: int = 1_000_000,
+        keep: int = 3,
+        serve_unspooled: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if spool.key_fingerprint != ledger.key_fingerprint:
-            raise LedgerError(
-                f"usage spool {spool.directory} is of pseudonym key {spool.key_fingerprint}, the ledger of key "
-                f"{ledger.key_fingerprint}; allowed: one key for both"
-            )
-        if spool.fsync and not ledger.survives_power_loss:
+        if spool.fsync and not (
+            ledger.survives_power_loss or ledger.forgetful
+        ):  # the spool keeps what may be forgotten
             raise LedgerError(
                 f"usage spool {spool.directory} is to survive power loss, but not the ledger it is emptied into; "
-                "allowed: a ledger with ?synchronous=full, or a spool without fsync"
+                "allowed: a ledger that syncs every commit (SQLite with ?synchronous=full), or a spool without fsync"
             )
-        self._ledger, self._spool, self._calendar = ledger, spool, calendar
-        self._seen_capacity, self._clock = seen_capacity, clock
-        self._lock = threading.Lock()
-        self._flushing = threading.Lock()
-        self._commits = 0
-        """Odd while a commit is under way whose users are in the ledger and in ``pending``."""
-        self._tallies: dict[Scope, Tally] = {}
-        self._reservations: dict[int, tuple[Tally, ...]] = {}
-        self._serial = 0
-        self._first_sightings = 0
+        self._spool, self._calendar = spool, calendar
+        self._seen_capacity, self._keep, self._clock = seen_capacity, keep, clock
+        self._serve_unspooled = serve_unspooled
+        self._tallies = Tallies(calendar)
+        self._courier = Courier(ledger, spool, self._tallies, secrets.token_hex(8))
+        self._admissions = Admissions(self._courier, self._tallies)
         self.spool_error: SpoolError | None = None
         """Why the last sighting could not be made durable; None once the spool can be written again."""
-        self._bound = self._ledger_up = False
         self._unread = False
         """True if the window is new and its totals were not read yet."""
-        self._window = Window(calendar.period(clock()), seen_capacity, self._tallies)
+        self._window = self._new_window(clock())
         self._other: Window | None = None
         """The period before or after, for requests that are late at the boundary and clocks that are set back."""
+        self._turning = threading.Lock()
+        self._expire_from = 0.0
         self._flusher = Flusher(self._round)
 
     def start(self) -> None:
         """Adopt what killed processes left in the spool, read the totals and start the flusher.
 
         A ledger that cannot be reached now is no error (``ledger_up`` is False and sightings wait in the spool).
-        Raises LedgerMismatch for a ledger of another zone and SpoolError for a spool of another key.
+        Raises LedgerMismatch for a ledger of another zone or pseudonym key, SpoolError for a spool of another key.
         """
-        self._spool.adopt(self._clock())
+        now = self._clock()
+        self._spool.adopt(now)
         with suppress(LedgerUnavailable):
-            self.refresh()
+            self._courier.agree_on_key(month_of(self._window.period.id))
             self.flush()
+            self._courier.refresh(self._window, now)
         self._flusher.start()
 
     def stop(self, timeout: float) -> bool:
@@ -103,51 +100,36 @@ class UsageCounter:
             return False
         with suppress(LedgerUnavailable, LedgerError, SpoolError):
             self.flush()
+            self._courier.give_back()
         done = not self._spool.records
         self._spool.close()
         return done
 
-    def reserve(self, limits: Sequence[Limit], key: int | None, at_limit: AtLimit, now: float) -> Reservation:
-        """Decide whether a request may go on and keep a place for a newcomer under a standing limit.
+    def reserve(self, limits: Sequence[Limit], key: int | None, at_limit: AtLimit, now: float) -> Reservation | None:
+        """Decide from memory whether a request may go on, and keep a place for a newcomer; None: ``ask`` has to.
 
         ``observe``: always admitted. Otherwise only limits that act do so, each by these rules:
 
-        - A user already counted in this period (seen cache, else the ledger) passes; with ``refuse_all`` only while
-          the count is not over ``limit.allowed``: then the license's condition is broken and nobody is served.
-        - A newcomer passes only if count + places of other newcomers < ``limit.allowed``, so that it stays fulfilled.
+        - A user already counted in the period passes; with ``refuse_all`` only while the count is not over what is
+          allowed: then the license's condition is broken and nobody is served.
+        - A newcomer passes only while the ledger has a place for it, so that the condition stays fulfilled.
         - ``key`` None is a newcomer that can never become known. It holds no place, as it never adds to the users.
 
-        A user whom this process has not seen costs two reads of the ledger. Raises LedgerUnavailable if they fail.
+        Numbers declared for services that Guard does not see leave fewer places.
         """
-        if at_limit is AtLimit.OBSERVE:
-            return _ADMITTED
-        window = self._window_at(now)
-        newcomer: list[tuple[Limit, Tally]] = []
-        for limit in limits:
-            if not limit.acts:
-                continue
-            tally = window.tallies.get(limit.license) or self._tally(window, limit.license)
-            if key is not None and self._knows(window, tally, key):
-                if at_limit is AtLimit.REFUSE_ALL and limit.state(tally.count) is State.OVER:
-                    return Reservation(Admission.REFUSED, limit)
-            else:
-                self._reread(tally)
-                newcomer.append((limit, tally))
-        return self._admit(window, newcomer, key) if newcomer else _ADMITTED
+        return self._admissions.reserve(self._window_at(now), limits, key, at_limit, now)
+
+    def ask(self, limits: Sequence[Limit], key: int | None, at_limit: AtLimit, now: float) -> Reservation:
+        """Decide as ``reserve`` does, by a trip to the ledger: for a worker thread, not for an event loop.
+
+        Raises LedgerUnavailable, LedgerError or SpoolError if the ledger cannot be asked.
+        """
+        return self._admissions.ask(self._window_at(now), limits, key, at_limit, now)
 
     def settle(self, reservation: Reservation) -> None:
         """Give back the place that ``reservation`` holds; idempotent. To be called after ``sight``, or on failure."""
-        if not reservation.serial:
-            return
-        key = reservation.key
-        assert key is not None
-        with self._lock:
-            for tally in self._reservations.pop(reservation.serial, ()):
-                requests = tally.places.get(key, 0)
-                if requests > 1:
-                    tally.places[key] = requests - 1
-                elif requests:
-                    del tally.places[key]
+        if reservation.serial:
+            self._admissions.settle(reservation)
 
     def sight(self, licenses: Sequence[str], key: int | None, now: float) -> bool:
         """Make the sighting of ``key`` durable and return True if it is the first this process knows of in the period.
@@ -164,62 +146,82 @@ class UsageCounter:
         names = tuple(licenses)
         stack = window.stacks.get(names)
         if stack is None:
-            with self._lock:
+            with self._tallies.lock:
                 stack = window.resolve(names)
         if key is None:
-            with self._lock:
-                for tally in stack.tallies:
-                    tally.unidentified_pending += 1
+            with self._tallies.lock:
+                for member in stack.members:
+                    for tally in member.tallies:
+                        tally.unidentified += 1
             return False
         mask, seen = stack.mask, window.seen
         if (mask and seen.has(key, mask)) or not names:
             return False
-        near = False
-        with self._lock:
-            known = seen.mask(key)
+        return self._first(window, stack, key, now)
+
+    def _first(self, window: Window, stack: Stack, key: int, now: float) -> bool:
+        scarce = False
+        with self._tallies.lock:
+            known = window.seen.mask(key)
             if known:
                 stack = stack.without(known)
-                if not stack.tallies:  # another thread was faster
+                if not stack.members:  # another thread was faster
                     return False
             try:
-                self._spool.append(stack.scopes, key, now)
+                self._spool.append([member.scope for member in stack.members], key, now)
+                self.spool_error = None
             except SpoolError as error:
                 self.spool_error = error
-                raise
-            self.spool_error = None
-            seen.add(key, sum(stack.bits))
-            for tally in stack.tallies:
-                tally.pending += 1
-                if tally.places and tally.places.pop(key, 0) and tally.near:
-                    near = True
-        if near:
+                if not self._hold(stack, key):
+                    raise
+            window.seen.add(key, sum(member.bit for member in stack.members))
+            for member in stack.members:
+                for tally in member.tallies:
+                    tally.pending += 1
+                    tally.places.pop(key, None)
+                    scarce = scarce or (tally.allowed is not None and tally.scarce)
+        if scarce:
             self._flusher.nudge()
+        return True
+
+    def _hold(self, stack: Stack, key: int) -> bool:
+        """Keep in memory a sighting that could not be spooled, if that is wanted and there is room for it."""
+        waiting = self._courier.unspooled
+        if not self._serve_unspooled or sum(map(len, waiting.values())) >= UNSPOOLED:
+            return False
+        for member in stack.members:
+            waiting.setdefault(member.scope, set()).add(key)
         return True
 
     def seen(self, license: str, key: int, now: float) -> bool:
         """Return True if this process knows ``key`` to be counted under ``license``: from memory, no I/O."""
         window = self._window_at(now)
-        bit = window.bits.get(license, 0)
-        return bool(bit) and window.seen.has(key, bit)
+        member = window.members.get(license)
+        return member is not None and bool(member.bit) and window.seen.has(key, member.bit)
 
-    def counts(self, now: float) -> Mapping[str, Count]:
-        """Return the current period's count by license id, from memory: no I/O."""
+    def counts(self, now: float, kind: Kind = Kind.MONTH) -> Mapping[str, Count]:
+        """Return the count of the current period of ``kind`` by license, from memory: no I/O.
+
+        A kind that is not tracked has no counts.
+        """
         window = self._window_at(now)
-        with self._lock:
-            return {
-                name: Count(
-                    name, window.period.id, tally.count, tally.unidentified + tally.unidentified_pending, tally.pending
-                )
-                for name, tally in window.tallies.items()
-            }
+        period = window.periods.get(kind)
+        if period is None:
+            return {}
+        complete = self._courier.complete(period)
+        with self._tallies.lock:
+            tallies = [(name, self._tallies.of(Scope(period, name))) for name in window.members]
+            return {name: _count(name, kind, tally, complete) for name, tally in tallies}
 
-    def states(self, limits: Sequence[Limit], now: float) -> Mapping[tuple[str, str], State]:
-        """Return the state of each limit by (license, limit id), from memory: no I/O."""
-        tallies = self._window_at(now).tallies
-        return {
-            (limit.license, limit.id): limit.state(tally.count if (tally := tallies.get(limit.license)) else 0)
-            for limit in limits
-        }
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of periods that are counted."""
+        return self._calendar.kinds
+
+    @property
+    def exact(self) -> bool:
+        """False if the ledger estimates."""
+        return self._courier.ledger.exact
 
     @property
     def spool_records(self) -> int:
@@ -232,6 +234,12 @@ class UsageCounter:
         return self._spool.oldest_seconds(self._clock())
 
     @property
+    def unspooled(self) -> int:
+        """Sightings that could not be spooled and wait in memory for the ledger: a crash now would lose them."""
+        with self._tallies.lock:
+            return sum(map(len, self._courier.unspooled.values()))
+
+    @property
     def damaged_records(self) -> int:
         """Spool records whose checksum is wrong, skipped and set aside: with any, counts are lower bounds."""
         return self._spool.damaged_records
@@ -239,155 +247,90 @@ class UsageCounter:
     @property
     def ledger_up(self) -> bool:
         """True if the last attempt to reach the ledger succeeded and the flusher, once started, still runs."""
-        return self._ledger_up and self._flusher.healthy
+        return self._courier.up and self._flusher.healthy
+
+    @property
+    def mismatch(self) -> LedgerMismatch | None:
+        """Why the ledger takes nothing from this process at all: another zone or key. None if it does."""
+        return self._courier.mismatch
+
+    @property
+    def replays(self) -> int:
+        """Times that the ledger was restarted or replaced, and got everything kept once more."""
+        return self._courier.replays
 
     @property
     def first_sightings(self) -> int:
-        """Users that this process was the first to bring into the ledger since its start, over all licenses."""
-        return self._first_sightings
+        """Users that this process was the first to bring into a month of the ledger since its start."""
+        return self._courier.first_sightings
 
     def flush(self) -> None:
         """Bring everything that is in the spool now to the ledger.
 
         Raises LedgerUnavailable, LedgerMismatch (the ledger is of another zone), SpoolError (a segment is unreadable).
         """
-        with self._reaching_ledger():
-            while self._flush_group():
-                pass
+        self._courier.flush(self._clock())
 
     def refresh(self) -> None:
-        """Read the current period's totals, which sibling processes add to. Raises as ``flush``."""
+        """Read the current periods' numbers, which sibling processes add to. Raises as ``flush``."""
         window = self._window
-        with self._reaching_ledger():
-            totals = self._ledger.totals(window.period.id)
-            with self._lock:
-                self._unread = self._unread and window is not self._window
-                for name, (users, unidentified) in totals.items():
-                    tally = window.tally(name)
-                    tally.users, tally.unidentified = users, unidentified
-
-    @contextmanager
-    def _reaching_ledger(self) -> Iterator[None]:
-        with self._flushing:
-            try:
-                if not self._bound:
-                    self._ledger.bind(self._calendar.zone)
-                    self._bound = True
-                yield
-            except (LedgerUnavailable, LedgerError):
-                self._ledger_up = False
-                raise
-            self._ledger_up = True
+        self._courier.refresh(window, self._clock())
+        self._unread = self._unread and window is not self._window
 
     def _round(self, *, refresh: bool, adopt: bool) -> None:
-        """One round of the flusher. Raises LedgerUnavailable, LedgerMismatch, SpoolError."""
+        """One round of the flusher. Raises LedgerUnavailable, LedgerError, SpoolError."""
         now = self._clock()
         self._spool.rotate(now)
         if self.spool_error is not None:  # whoever is not ready gets no requests: find out without one
-            self._spool.probe()
-            self.spool_error = None
+            with suppress(*[SpoolError] * self._serve_unspooled):  # what waits in memory is to go on
+                self._spool.probe()
+                self.spool_error = None
         if refresh or self._unread:
+            self._window_at(now)  # midnight comes without requests too
+            self.flush()
             self.refresh()
         self.flush()
         if adopt:
             self._spool.adopt(now)
+            if not self._expire_from <= now < self._expire_from + EXPIRE:
+                self._courier.expire(now, self._keep)
+                self._expire_from = now
             if self._other is not None and now - self._window.start > LATE:
                 self._other = None
-
-    def _flush_group(self) -> bool:
-        batch = self._spool.next_batch(GROUP)
-        with self._lock:
-            unidentified = {
-                tally.scope: tally.unidentified_pending
-                for tally in self._tallies.values()
-                if tally.unidentified_pending
-            }
-            if batch is None and not unidentified:
-                return False
-            self._commits += 1
-        written: Mapping[Scope, Written] = {}
-        try:
-            written = self._ledger.write(batch.sightings if batch else {}, unidentified)
-        finally:
-            with self._lock:
-                self._commits += 1
-                self._apply(written, batch, unidentified)
-        if batch:
-            self._spool.acknowledge(batch)
-        return True
-
-    def _apply(self, written: Mapping[Scope, Written], batch: Batch | None, unidentified: Mapping[Scope, int]) -> None:
-        for scope, (new, users, anonymous) in written.items():
-            self._first_sightings += new
-            tally = self._tallies.get(scope)
-            if tally is None and scope.period == self._window.period.id:  # adopted from another process
-                tally = self._window.tally(scope.license)
-            if tally is None:
-                continue
-            tally.users, tally.unidentified = users, anonymous
-            tally.unidentified_pending -= unidentified.get(scope, 0)
-            if batch and not batch.segment.adopted:
-                tally.pending -= len(batch.sightings.get(scope, ()))
 
     def _window_at(self, now: float) -> Window:
         window = self._window
         if window.start <= now < window.end:
             return window
-        with self._lock:
+        with self._turning:
             window, other = self._window, self._other
             if window.start <= now < window.end:
                 return window
             if other is not None and other.start <= now < other.end:
                 return other
-            period = self._calendar.period(now)
-            for scope in [scope for scope, tally in self._tallies.items() if tally.idle]:
-                if scope.period not in {period.id, window.period.id}:
-                    del self._tallies[scope]
-            new = Window(period, self._seen_capacity, self._tallies)
+            new = self._new_window(now)
+            with self._tallies.lock:
+                self._tallies.forget([*new.periods.values(), *window.periods.values()])
             if new.start < window.start:
                 self._other = new
             else:
                 self._window, self._other, self._unread = new, window, True
             return new
 
-    def _tally(self, window: Window, name: str) -> Tally:
-        with self._lock:
-            return window.tally(name)
+    def _new_window(self, now: float) -> Window:
+        return Window(self._calendar.period(now), self._calendar.periods(now), self._seen_capacity, self._tallies)
 
-    def _knows(self, window: Window, tally: Tally, key: int) -> bool:
-        bit = window.bits[tally.scope.license]
-        if bit and window.seen.has(key, bit):
-            return True
-        if not self._ledger.contains(tally.scope, key):
-            return False
-        with self._lock:
-            window.seen.add(key, bit)
-        return True
 
-    def _reread(self, tally: Tally) -> None:
-        before = self._commits
-        users = self._ledger.users(tally.scope)
-        with self._lock:
-            # While a commit is under way its users may be in the ledger and in ``pending`` too: then the number of
-            # the last commit, with all pending ones added, is the exact one.
-            if before % 2 == 0 and before == self._commits:
-                tally.users = users
-
-    def _admit(self, window: Window, newcomer: Sequence[tuple[Limit, Tally]], key: int | None) -> Reservation:
-        with self._lock:
-            for limit, tally in newcomer:
-                if key is not None and window.seen.mask(key) & window.bits[limit.license]:
-                    continue  # a request that ran beside this one has just made the user known
-                taken = tally.count + len(tally.places) - (key in tally.places)
-                tally.near = taken + NEAR >= limit.allowed
-                if taken >= limit.allowed:
-                    return Reservation(Admission.REFUSED, limit)
-            if key is None:
-                return _ADMITTED
-            tallies = tuple(dict.fromkeys(tally for _, tally in newcomer))
-            for tally in tallies:
-                tally.places[key] = tally.places.get(key, 0) + 1
-            self._serial += 1
-            self._reservations[self._serial] = tallies
-            names = tuple(tally.scope.license for tally in tallies)
-            return Reservation(Admission.ADMITTED, None, names, key, self._serial)
+def _count(name: str, kind: Kind, tally: Tally, complete: bool) -> Count:
+    return Count(
+        name,
+        kind,
+        tally.scope.period,
+        tally.users,
+        tally.totals,
+        tally.totals.unidentified + tally.unidentified - tally.unidentified_sent,
+        tally.pending,
+        tally.lost,
+        tally.declarations,
+        complete,
+    )

@@ -2,8 +2,8 @@
 
 Keyed BLAKE2b (RFC 7693) truncated to 64 bits: without the key nobody can test a guessed name against the ledger or
 craft names that collide. With 700 million users the expected number of colliding pairs is 0.013, so a count of
-pseudonyms is a count of users. The key must be the same on every replica and for as long as the ledger lives: another
-key would count everybody again, which is why its fingerprint is kept beside the data.
+pseudonyms is a count of users. The key must be the same on every replica and for a whole month: another key would
+count everybody again, which is why its fingerprint is kept beside the data of every month.
 """
 
 import json
@@ -13,14 +13,29 @@ import secrets
 import unicodedata
 from contextlib import suppress
 from hashlib import blake2b
+from math import inf, nextafter
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 MAX_SUBJECT = 512
 """Characters; a longer subject is no identity but somebody's payload."""
 KEY_BYTES = 32
 _SEPARATOR = "\x1f"
-_PLACEHOLDERS = frozenset({"", "default_user_id", "anonymous", "null", "none", "undefined"})
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
+_PLACEHOLDERS = frozenset(
+    {
+        "",
+        "-",  # Envoy, where a header's format names what the connection does not have
+        "(null)",  # Apache, for a variable that is not set
+        "null", "none", "undefined", "[object object]",  # what scripts make of nobody, or of something else than a name
+        "string",  # the OpenAPI pages of a server, where a field has no example
+        "anonymous", "anonymoususer", "system:anonymous",  # Spring Security and Django; Kubernetes
+        "default_user_id",  # LiteLLM
+        "00000000-0000-0000-0000-000000000000",  # the nil UUID (RFC 9562, 5.9)
+    }
+)  # fmt: skip
+"""In lower case: what systems write where they know no user. No word that somebody may be called is among them."""
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\$\{.*?\}|\{[A-Za-z_][A-Za-z_.]*\}", re.DOTALL)
+_VARIABLE = re.compile(r"<[A-Za-z_][A-Za-z0-9_. -]*>|%[A-Za-z_][A-Za-z0-9_]*%|%[A-Z_]+\([^()]*\)%|%\(\w+\)s|\$[A-Z_]+")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _CLAUDE_CODE = re.compile(
     r"user_(?P<device>[0-9a-f]{64})_account_(?P<account>[0-9a-f-]{36})?_session_[0-9a-f-]{36}", re.IGNORECASE
@@ -33,15 +48,57 @@ class PseudonymKeyError(Exception):
     """A key file that cannot be used; the text says where it is, what was found and what is allowed."""
 
 
-class Pseudonymizer:
-    """Turns subjects into pseudonyms under one key of 16 to 64 bytes. Raises ValueError for any other length."""
+class Term(NamedTuple):
+    """When a key is in force, in epoch seconds: ``since`` belongs to it, ``until`` to the next key's term."""
 
-    def __init__(self, key: bytes) -> None:
+    since: float = -inf
+    until: float = inf
+
+    def nearest(self, now: float) -> float:
+        """Return ``now``, or the instant of the term that is nearest to it.
+
+        A pseudonym is filed in its own key's term: a request that is identified in one month and answered in the next
+        would otherwise bring a pseudonym into a month whose users have another key.
+        """
+        if self.since <= now < self.until:
+            return now
+        return self.since if now < self.since else nextafter(self.until, -inf)
+
+
+ALWAYS = Term()
+
+
+class Pseudonyms(Protocol):
+    """What makes pseudonyms at any instant."""
+
+    def at(self, now: float) -> "Pseudonymizer":
+        """Return what makes pseudonyms at ``now`` (epoch seconds)."""
+
+    def fingerprint_of(self, month: str) -> str:
+        """Return the fingerprint of the key that the users of ``month`` (``2026-11``) are pseudonyms under."""
+
+
+class Pseudonymizer:
+    """Turns subjects into pseudonyms under one key of 16 to 64 bytes, in force for ``term``.
+
+    Raises ValueError for a key of any other length.
+    """
+
+    def __init__(self, key: bytes, term: Term = ALWAYS) -> None:
         if not 16 <= len(key) <= 64:
             raise ValueError(f"pseudonym key of {len(key)} bytes; allowed: 16 to 64")
         self._keyed = blake2b(digest_size=8, key=key, person=b"guard-user")
         self.fingerprint = blake2b(key, digest_size=8, person=b"guard-key").hexdigest()
         """16 hex digits that tell keys apart and reveal nothing of them; kept beside the data."""
+        self.term = term
+
+    def at(self, _now: float) -> "Pseudonymizer":
+        """Return itself: one key at any instant."""
+        return self
+
+    def fingerprint_of(self, _month: str) -> str:
+        """Return the one key's fingerprint."""
+        return self.fingerprint
 
     def key(self, namespace: str, subject: str) -> int:
         """Return the pseudonym of ``subject`` as a signed 64-bit integer (SQLite's and Redis' integer type).
@@ -62,16 +119,19 @@ def normalize_subject(text: str) -> str | None:
 
     NFC and stripped; e-mail addresses are case-folded, everything else keeps its case. None for placeholders that
     clients send in place of a user (``anonymous``, ``null``, ``default_user_id`` ...), for templates that were never
-    filled in (``{{LIBRECHAT_USER_ID}}``, ``${USER}``) and for more than 512 characters.
+    filled in (``{{LIBRECHAT_USER_ID}}``, ``${USER}``, ``{user_id}``, ``<user>``, ``%USER%``) and for more than 512
+    characters.
     """
     if len(text) > MAX_SUBJECT:
         return None
     subject = unicodedata.normalize("NFC", text).strip()
     if _EMAIL.fullmatch(subject):
         subject = unicodedata.normalize("NFC", subject.casefold())
-    if len(subject) > MAX_SUBJECT or subject.casefold() in _PLACEHOLDERS or _TEMPLATE.search(subject):
+    if len(subject) > MAX_SUBJECT or subject.casefold() in _PLACEHOLDERS:
         return None
-    return subject
+    if "{" in subject and _TEMPLATE.search(subject):
+        return None
+    return None if subject[0] in "<%$" and _VARIABLE.fullmatch(subject) else subject
 
 
 def strip_session(text: str) -> str:

@@ -21,7 +21,10 @@ class Reservation:
     limit: Limit | None = None
     """The limit that refused the request."""
     held: tuple[str, ...] = ()
-    """Licenses under which a place was kept for a newcomer."""
+    """Licenses under which a place is kept for a newcomer."""
     key: int | None = None
     serial: int = 0
     """Tells reservations with places apart; 0 without."""
+
+
+ADMITTED = Reservation(Admission.ADMITTED)

@@ -1,6 +1,7 @@
 """One spool segment: a file of fixed-size, checksummed sighting records under a header that names their scopes.
 
-    header   magic (8 bytes), length of the JSON (4), JSON {"key", "opened", "scopes": [[period, license], ...]}, CRC-32
+    header   magic (8 bytes), length of the JSON (4), JSON {"keys": {month: fingerprint}, "opened", "scopes": [[period,
+             license], ...]}, CRC-32
     record   index into the scopes (4 bytes), pseudonym (8), CRC-32 over both, seeded with the header's CRC-32 (4)
 
 Little-endian. The header's CRC in the record's makes a record valid in its own segment only. The file is held by
@@ -11,13 +12,14 @@ import fcntl
 import json
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 from zlib import crc32
 
 from guard.usage.ledger import Scope
+from guard.usage.period import month_of
 
 MAGIC = b"grdspool"
 RECORD_BYTES = 16
@@ -61,7 +63,7 @@ class Segment:
         "adopted",
         "damaged",
         "fd",
-        "fingerprint",
+        "keys",
         "oldest",
         "opened",
         "path",
@@ -72,11 +74,12 @@ class Segment:
     )
 
     def __init__(
-        self, path: Path, fd: int, header: bytes, fingerprint: str, opened: float, scopes: Sequence[Scope]
+        self, path: Path, fd: int, header: bytes, keys: Mapping[str, str], opened: float, scopes: Sequence[Scope]
     ) -> None:
         self.path = path
         self.fd = fd
-        self.fingerprint = fingerprint
+        self.keys = keys
+        """By month: the fingerprint of the key that its users are pseudonyms under."""
         self.opened = opened
         """Epoch seconds."""
         self.scopes = tuple(scopes)
@@ -95,10 +98,10 @@ class Segment:
 
     @classmethod
     def create(
-        cls, path: Path, fingerprint: str, scopes: Sequence[Scope], now: float, *, sync: bool, write: WriteCall
+        cls, path: Path, keys: Mapping[str, str], scopes: Sequence[Scope], now: float, *, sync: bool, write: WriteCall
     ) -> Self:
         """Return a new, locked segment under ``path``. Raises OSError."""
-        text = json.dumps({"key": fingerprint, "opened": now, "scopes": scopes}, separators=(",", ":")).encode()
+        text = json.dumps({"keys": keys, "opened": now, "scopes": scopes}, separators=(",", ":")).encode()
         header = _PREFIX.pack(MAGIC, len(text)) + text
         header += crc32(header).to_bytes(4, "little")
         draft = path.with_suffix(".draft")
@@ -117,7 +120,7 @@ class Segment:
             with suppress(OSError):
                 draft.unlink()
             raise
-        return cls(path, fd, header, fingerprint, now, scopes)
+        return cls(path, fd, header, keys, now, scopes)
 
     @classmethod
     def adopt(cls, path: Path) -> Self | None:
@@ -166,7 +169,10 @@ class Segment:
             raise DamagedHeader(f"{path}: the header's checksum is wrong")
         fields = json.loads(text)
         scopes = [Scope(period, license_) for period, license_ in fields["scopes"]]
-        segment = cls(path, fd, prefix + rest, fields["key"], fields["opened"], scopes)
+        keys = fields.get("keys") or {
+            month_of(scope.period): fields["key"] for scope in scopes
+        }  # as earlier versions wrote it
+        segment = cls(path, fd, prefix + rest, keys, fields["opened"], scopes)
         segment.written = (os.fstat(fd).st_size - segment._first) // RECORD_BYTES
         return segment
 
@@ -211,9 +217,13 @@ class Segment:
 
     def read(self, limit: int) -> Batch:
         """Return up to ``limit`` records after the acknowledged ones. Raises OSError."""
-        youngest, unread = self.youngest, self.written - self.acknowledged
+        return self.read_at(self.acknowledged, limit)
+
+    def read_at(self, first: int, limit: int) -> Batch:
+        """Return up to ``limit`` records from the one numbered ``first`` on. Raises OSError."""
+        youngest, unread = self.youngest, self.written - first
         count = min(limit, unread)
-        data = os.pread(self.fd, count * RECORD_BYTES, self._first + self.acknowledged * RECORD_BYTES)
+        data = os.pread(self.fd, count * RECORD_BYTES, self._first + first * RECORD_BYTES)
         if len(data) < count * RECORD_BYTES:
             raise OSError(f"{self.path}: shorter than the {self.written} records written to it")
         sightings: dict[Scope, list[int]] = {}

@@ -3,24 +3,30 @@
 Each process appends to a segment of its own; several may share a directory. What a killed process leaves behind is
 adopted by whoever looks next, and a segment is deleted only when the ledger has all of it, so a record reaches the
 ledger at least once; the ledger ignores repetitions. One directory belongs to one ledger, on a local disk (``flock``).
+
+A ledger that may forget what it acknowledged (a server restarted without its data) wants the sightings again: for it
+finished segments are kept, as ``*.kept``, for as long as their periods run.
 """
 
 import logging
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from guard.usage.ledger import Scope
+from guard.usage.period import month_of
 from guard.usage.segment import RECORD_BYTES, Batch, DamagedHeader, Segment, SpoolError, WriteCall
 
 __all__ = ["Leftover", "Spool", "SpoolError", "inspect"]
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 SEGMENT_SECONDS = 60.0
+KEPT_SECONDS = 3600.0
+"""Seconds after which a segment is sealed where it is kept: some hundred files a month."""
 _DRAFT_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -29,25 +35,28 @@ log = logging.getLogger(__name__)
 class Spool:
     """An open spool directory, created with mode 0700 if it is missing. Raises SpoolError if it cannot be used.
 
+    ``fingerprint_of`` gives the fingerprint of the pseudonym key that users of a month (``2026-11``) are under.
     ``fsync``: every append waits for the medium (some milliseconds), so that sightings survive a power cut too.
-    ``write`` is ``os.write``; tests give one that fails.
+    ``keep``: finished segments stay until ``discard``. ``write`` is ``os.write``; tests give one that fails.
     """
 
     def __init__(
         self,
         directory: Path | str,
-        key_fingerprint: str,
+        fingerprint_of: Callable[[str], str],
         *,
         fsync: bool = False,
+        keep: bool = False,
         segment_bytes: int = SEGMENT_BYTES,
-        segment_seconds: float = SEGMENT_SECONDS,
+        segment_seconds: float | None = None,
         write: WriteCall = os.write,
     ) -> None:
         self.directory = Path(directory)
         self.fsync = fsync
-        self.key_fingerprint = key_fingerprint
+        self.fingerprint_of = fingerprint_of
+        self._keep = keep
         self._capacity = max(1, segment_bytes // RECORD_BYTES)
-        self._seconds = segment_seconds
+        self._seconds = segment_seconds or (KEPT_SECONDS if keep else SEGMENT_SECONDS)
         self._write = write
         self._lock = threading.Lock()
         self._active: Segment | None = None
@@ -132,11 +141,13 @@ class Spool:
             except OSError as error:
                 problems.append(str(error))
                 continue
-            if segment.fingerprint != self.key_fingerprint:
+            other = [(month, key) for month, key in segment.keys.items() if key != self.fingerprint_of(month)]
+            if other:
                 segment.close()
+                month, key = other[0]
                 problems.append(
-                    f"{path.name} was counted under pseudonym key {segment.fingerprint} and is not mixed with key "
-                    f"{self.key_fingerprint}; allowed: the old key, or the file moved to where the old key is used"
+                    f"{path.name} was counted in {month} under pseudonym key {key} and is not mixed with key "
+                    f"{self.fingerprint_of(month)}; allowed: the old key, or the file moved to where that key is used"
                 )
                 continue
             with self._lock:
@@ -150,6 +161,58 @@ class Spool:
             self._set_aside_records = sum(_damaged_in(path) for path in self.directory.glob("*.damaged"))
         if problems:
             raise SpoolError(f"usage spool {self.directory}: {'; '.join(problems)}")
+
+    def kept(self, limit: int) -> Iterator[Batch]:
+        """Yield everything the ledger acknowledged and the spool still has, in batches of up to ``limit`` records.
+
+        Those of other processes in the directory too. For the one thread that reads batches; nothing is to be
+        acknowledged. Raises SpoolError.
+        """
+        with self._lock:
+            own = [(segment, segment.acknowledged) for segment in self._segments]
+        try:
+            for segment, acknowledged in own:
+                for first in range(0, acknowledged, limit):
+                    yield segment.read_at(first, min(limit, acknowledged - first))
+            for path in sorted(self.directory.glob("*.kept")):
+                try:
+                    segment = Segment.peek(path)
+                except FileNotFoundError:  # a sibling discarded it: its periods are over
+                    continue
+                except DamagedHeader as error:
+                    log.error("usage spool: %s; what it held may be lost", error)  # noqa: TRY400  (expected)
+                    continue
+                try:
+                    if all(key == self.fingerprint_of(month) for month, key in segment.keys.items()):
+                        for first in range(0, segment.written, limit):
+                            yield segment.read_at(first, limit)
+                finally:
+                    segment.close()
+        except OSError as error:
+            raise SpoolError(f"usage spool {self.directory}: {error}") from error
+
+    def remembered(self) -> str | None:
+        """Return what ``remember`` was told last, by any process of the directory; None if it never was."""
+        try:
+            return (self.directory / "incarnation").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+
+    def remember(self, incarnation: str) -> None:
+        """Note which incarnation of the ledger has everything that is kept. Raises SpoolError."""
+        draft = self.directory / f"{_name()}.incarnation"
+        try:
+            draft.write_text(incarnation, encoding="utf-8")
+            draft.replace(self.directory / "incarnation")
+        except OSError as error:
+            raise SpoolError(f"usage spool {self.directory}: {error}") from error
+
+    def discard(self, before: float) -> None:
+        """Delete kept segments whose last record was written before ``before`` (epoch seconds)."""
+        for path in self.directory.glob("*.kept"):
+            with suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
     def rotate(self, now: float) -> None:
         """Seal the segment in use if it is old enough, so that it can be deleted."""
@@ -192,9 +255,11 @@ class Spool:
             raise SpoolError(f"usage spool {self.directory}: it is closed")
         path = self.directory / f"{_name()}.seg"
         try:
-            segment = Segment.create(
-                path, self.key_fingerprint, _scopes(self._known, scopes), now, sync=self.fsync, write=self._write
-            )
+            named = _scopes(self._known, scopes)
+            keys = {
+                month: self.fingerprint_of(month) for month in dict.fromkeys(month_of(each.period) for each in named)
+            }
+            segment = Segment.create(path, keys, named, now, sync=self.fsync, write=self._write)
         except OSError as error:
             raise SpoolError(f"usage spool {self.directory}: {error}") from error
         self._seal()
@@ -212,6 +277,8 @@ class Spool:
             try:
                 if segment.damaged:
                     self._set_aside(segment.path, segment.damaged)
+                elif self._keep:
+                    segment.path.rename(segment.path.with_suffix(".kept"))
                 else:
                     segment.path.unlink(missing_ok=True)
             except OSError as error:  # tried again with the next sweep; a repetition is harmless
@@ -233,10 +300,11 @@ class Leftover(NamedTuple):
     damaged: int
 
 
-def inspect(directory: Path, key_fingerprint: str) -> Leftover:
-    """Return every sighting under that key in the spool ``directory``, touching nothing.
+def inspect(directory: Path, fingerprint_of: Callable[[str], str | None]) -> Leftover:
+    """Return every sighting in the spool ``directory`` under the ledger's keys, touching nothing.
 
-    Those whose segment is still in use may be in the ledger already. Raises SpoolError.
+    ``fingerprint_of`` gives the key of a month in the ledger; None: it has none yet, and any is that month's. Sightings
+    whose segment is still in use may be in the ledger already. Raises SpoolError.
     """
     sightings: dict[Scope, set[int]] = {}
     try:
@@ -253,7 +321,7 @@ def inspect(directory: Path, key_fingerprint: str) -> Leftover:
                 batch = segment.read(segment.written)
             finally:
                 segment.close()
-            if segment.fingerprint == key_fingerprint:
+            if all(fingerprint_of(month) in {None, key} for month, key in segment.keys.items()):
                 damaged += batch.damaged
                 for scope, users in batch.sightings.items():
                     sightings.setdefault(scope, set()).update(users)

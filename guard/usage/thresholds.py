@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from guard.usage.period import Kind
+
+LET_GO = 0.98
+"""A state is left when the count falls below this share of where it was entered: an estimate's jitter changes none."""
+
 
 class State(StrEnum):
     """How near a count is to its limit."""
@@ -22,7 +27,7 @@ class AtLimit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One user threshold of one license.
+    """One user threshold of one license, on the count of one kind of period.
 
     ``standing`` limits act at run time (Qwen clause 4); the others (Llama clause 2, a snapshot of the month before
     release) can be neither triggered nor cured by a live count: for them the count is early warning and evidence.
@@ -38,6 +43,11 @@ class Limit:
     clause: str
     consequence: str
     approaching_ratio: float = 0.8
+    kind: Kind = Kind.MONTH
+    products: str = "all"
+    """Whose users the license counts: ``all`` products of the licensee, those ``with_model``, or ``each`` by itself."""
+    affiliates: str = "included"
+    """``included``, ``excluded``, or ``unmentioned`` (then the operator's reading of it)."""
 
     @property
     def acts(self) -> bool:
@@ -49,10 +59,15 @@ class Limit:
         """The largest count that is not over the limit."""
         return self.value - 1 if self.exclusive else self.value
 
-    def state(self, count: int) -> State:
-        """Return the state that ``count`` active users put this limit in."""
-        if count > self.allowed:
+    def state(self, count: int, before: "State | None" = None) -> State:
+        """Return the state that ``count`` active users put this limit in.
+
+        With the state ``before`` it is kept within two percent below where it begins, so that an estimate or a rolling
+        count that goes up and down does not make it flap.
+        """
+        if count > self.allowed or (before is State.OVER and count > LET_GO * self.allowed):
             return State.OVER
-        if count >= self.approaching_ratio * self.allowed:
+        begins = self.approaching_ratio * self.allowed
+        if count >= begins or (before in {State.OVER, State.APPROACHING} and count > LET_GO * begins):
             return State.APPROACHING
         return State.OK

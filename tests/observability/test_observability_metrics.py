@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from guard.observability.metrics import (
-    MAX_SERIES,
-    OVERHEAD_BUCKETS,
+from guard.observability.gauges import (
+    KeySetReading,
     LicenseReading,
     LimitReading,
-    Metrics,
     UsageCollector,
     UsageReading,
-    exposition,
+    WindowReading,
 )
+from guard.observability.metrics import MAX_SERIES, OVERHEAD_BUCKETS, Metrics, exposition
 from guard.usage.thresholds import State
 
 CONTRACT = {
@@ -30,10 +29,17 @@ CONTRACT = {
     "guard_license_mau_limit": ("license", "limit"),
     "guard_license_mau_declared": ("license",),
     "guard_license_threshold_state": ("license", "limit", "state"),
+    "guard_license_attested": ("license", "limit"),
     "guard_mau_first_sightings_total": (),
     "guard_mau_spool_records": (),
     "guard_mau_spool_oldest_seconds": (),
+    "guard_license_mau_lost": ("license",),
+    "guard_license_active_users": ("license", "window", "bound"),
     "guard_mau_ledger_up": (),
+    "guard_mau_ledger_replays": (),
+    "guard_mau_spool_writable": (),
+    "guard_mau_spool_damaged_records": (),
+    "guard_mau_unspooled_sightings": (),
     "guard_identity_total": ("source",),
     "guard_requests_unidentified_total": (),
     "guard_screen_findings_total": ("category", "direction", "action"),
@@ -53,13 +59,21 @@ READING = UsageReading(
         LicenseReading(
             "llama-3.1", 120, 120, 130, True, (LimitReading("mau", 700_000_000, State.OK),), declared=1000
         ),
-        LicenseReading("qwen", 99, 90, None, False, (LimitReading("mau", 100, State.APPROACHING),)),
+        LicenseReading(
+            "qwen", 99, 90, None, False, (LimitReading("mau", 100, State.APPROACHING),), lost=2,
+            windows=(WindowReading("day", 9, 8, 10), WindowReading("rolling_28", 80, 80, None)),
+        ),
     ),
     spool_records=3,
     spool_oldest_seconds=1.5,
     ledger_up=True,
     policy_hash="abc",
+    spool_writable=False,
+    unspooled=4,
+    damaged_records=5,
+    ledger_replays=6,
     audit_chain_length=7,
+    attested={("llama-3.1", "mau"): True, ("dbrx", "mau"): False},
 )  # fmt: skip
 
 
@@ -113,13 +127,27 @@ def test_usage_is_read_at_scrape_time():
     assert ("guard_license_mau_upper", qwen) not in samples  # no bound is known: no number is shown
     assert samples["guard_license_mau_declared", llama] == 1000
     assert samples["guard_license_mau_limit", (*llama, ("limit", "mau"))] == 700_000_000
+    assert samples["guard_license_attested", (*llama, ("limit", "mau"))] == 1
+    assert samples["guard_license_attested", (("license", "dbrx"), ("limit", "mau"))] == 0
     states = {
         dict(labels)["state"]: value
         for (name, labels), value in samples.items()
         if name == "guard_license_threshold_state" and ("license", "qwen") in labels
     }
     assert states == {"ok": 0, "approaching": 1, "over": 0}
+    windows = {
+        (dict(labels)["window"], dict(labels)["bound"]): value
+        for (name, labels), value in samples.items()
+        if name == "guard_license_active_users"
+    }
+    assert windows == {
+        ("day", "users"): 9, ("day", "lower"): 8, ("day", "upper"): 10,
+        ("rolling_28", "users"): 80, ("rolling_28", "lower"): 80,
+    }  # fmt: skip
+    assert (samples["guard_license_mau_lost", qwen], samples["guard_license_mau_lost", llama]) == (2, 0)
     assert samples["guard_mau_spool_records", ()] == 3
+    health = ("ledger_replays", "spool_writable", "spool_damaged_records", "unspooled_sightings")
+    assert [samples[f"guard_mau_{name}", ()] for name in health] == [6, 0, 5, 4]
     assert samples["guard_policy_info", (("hash", "abc"),)] == 1
 
 
@@ -175,6 +203,7 @@ def test_several_processes_add_up_and_the_hosts_own_metrics_stay_out(tmp_path):
     program = textwrap.dedent("""
         import sys
         from prometheus_client import CollectorRegistry, Counter
+        from guard.observability.gauges import *
         from guard.observability.metrics import *
         registry = CollectorRegistry()
         metrics = Metrics(registry)
@@ -204,3 +233,11 @@ def test_several_processes_add_up_and_the_hosts_own_metrics_stay_out(tmp_path):
     assert "_created" not in shown
     names = [line.split("{")[0].split(" ")[0] for line in shown.splitlines() if not line.startswith("#")]
     assert names.count("guard_mau_spool_records") == 1
+
+
+def test_keys_behind_a_url_show_whether_they_are_fetched_and_how_old_they_are():
+    keys = [KeySetReading("https://idp.example.org/keys", False, 4000.0)]
+    samples = scrape(full_registry(lambda: READING._replace(key_sets=keys))[0])
+    label = (("url", "https://idp.example.org/keys"),)
+    assert (samples["guard_jwks_up", label], samples["guard_jwks_age_seconds", label]) == (0, 4000)
+    assert not any("jwks" in name for name, _ in scrape(full_registry()[0])), "no series without a URL"

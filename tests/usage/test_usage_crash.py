@@ -11,22 +11,22 @@ import time
 import pytest
 from usage_world import NOVEMBER, PRINT, counter_on, rows_of, sqlite_ledger, totals_of
 
-from guard.usage.ledger import Scope, open_ledger, sqlite_url
+from guard.usage.ledger import Scope
 from guard.usage.spool import Spool
 
 CHILD = """
 import os, sys
 from pathlib import Path
+from guard.usage.address import open_ledger, sqlite_url
 from guard.usage.counter import UsageCounter
-from guard.usage.spool import Spool
-from guard.usage.ledger import open_ledger, sqlite_url
 from guard.usage.period import Calendar
 from guard.usage.spool import Spool
 
-directory, fingerprint, first, step, now = Path(sys.argv[1]), sys.argv[2], *map(float, sys.argv[3:])
+directory, fingerprint = Path(sys.argv[1]), sys.argv[2]
+first, step, now = map(float, sys.argv[3:])
 counter = UsageCounter(
-    open_ledger(sqlite_url(directory / "ledger.db"), fingerprint),
-    Spool(directory / "spool", fingerprint, segment_bytes=4096, segment_seconds=0.2),
+    open_ledger(sqlite_url(directory / "ledger.db")),
+    Spool(directory / "spool", lambda month: fingerprint, segment_bytes=4096, segment_seconds=0.2),
     Calendar("UTC"), seen_capacity=256)
 counter.start()
 user = int(first)
@@ -101,14 +101,14 @@ def test_no_acknowledged_user_is_lost_or_doubled_by_kill_9(tmp_path):
         assert len(set(found) - acknowledged) <= 16
     assert before < len(acknowledged), "the spool had nothing that the ledger lacked: this test tested nothing"
     assert list((tmp_path / "spool").glob("*.seg")) == []
-    tidy = Spool(tmp_path / "spool", PRINT)
+    tidy = Spool(tmp_path / "spool", lambda month: PRINT)
     tidy.adopt(time.time() + 120)
     assert list((tmp_path / "spool").iterdir()) == [], "files of processes killed while they made a segment go too"
 
 
 @pytest.mark.slow
 def test_living_siblings_take_over_what_a_killed_one_left(tmp_path):
-    ledger = open_ledger(sqlite_url(tmp_path / "ledger.db"), PRINT)
+    ledger = sqlite_ledger(tmp_path)
     counter = counter_on(ledger, tmp_path / "spool")
     counter.start()
     child = Child(tmp_path, 1, 1)

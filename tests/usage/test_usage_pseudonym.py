@@ -72,7 +72,11 @@ def test_a_key_of_a_wrong_length_is_refused(size):
     "text",
     [
         *("", "  ", "\n", "anonymous", "Anonymous", "null", "NULL", "none", "undefined", "default_user_id", " None "),
+        *("-", "(null)", "[object Object]", "string", "anonymousUser", "AnonymousUser", "system:anonymous"),
+        "00000000-0000-0000-0000-000000000000",
         *("{{LIBRECHAT_USER_ID}}", "${USER}", "user-${USER}", "{{ user.id }}", "x" * 513),
+        *("{user_id}", "tenant-{user.id}", "<user>", "<your-user-id>", "<nil>", "%USER%", "%REQ(X-USER)%", "%(user)s"),
+        "$USER",
     ],
 )
 def test_placeholders_and_templates_are_nobody(text):
@@ -90,6 +94,11 @@ def test_placeholders_and_templates_are_nobody(text):
         ("nullable", "nullable"),
         ("x" * 512, "x" * 512),
         ("{7c9e6679}", "{7c9e6679}"),
+        *((name, name) for name in ("user", "test", "guest", "admin", "unknown", "Strings", "--", "<Ann", "50%", "$5")),
+        ("{a81bc81b-dead-4e5d-abff-90865d1e13b1}", "{a81bc81b-dead-4e5d-abff-90865d1e13b1}"),
+        ("accounts.google.com:118133858486581853996", "accounts.google.com:118133858486581853996"),
+        ("accounts.google.com:Ann@Example.com", "accounts.google.com:ann@example.com"),
+        ("CN=Ann,O=Example", "CN=Ann,O=Example"),
     ],
 )
 def test_subjects_are_normalized(text, subject):

@@ -9,7 +9,7 @@ from guard.usage.spool import Spool, SpoolError
 
 
 def test_a_removed_spool_refuses_instead_of_losing(tmp_path):
-    spool = Spool(tmp_path / "spool", "f" * 16)
+    spool = Spool(tmp_path / "spool", lambda month: "f" * 16)
     scopes = [Scope("2026-11", "llama-2")]
     spool.append(scopes, 1, 0.0)
     shutil.rmtree(tmp_path / "spool")
@@ -19,7 +19,7 @@ def test_a_removed_spool_refuses_instead_of_losing(tmp_path):
 
 
 def test_it_heals_when_the_directory_can_be_made_again(tmp_path):
-    spool = Spool(tmp_path / "spool", "f" * 16)
+    spool = Spool(tmp_path / "spool", lambda month: "f" * 16)
     scopes = [Scope("2026-11", "llama-2")]
     spool.append(scopes, 1, 0.0)
     shutil.rmtree(tmp_path / "spool")

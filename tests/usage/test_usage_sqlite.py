@@ -1,4 +1,4 @@
-"""The SQLite ledger: set insertions and their totals in one transaction, one key, one zone."""
+"""The SQLite ledger: what every ledger promises, in one file that is its own, of its schema, and several processes'."""
 
 import sqlite3
 import stat
@@ -9,21 +9,30 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from usage_world import PRINT, rows_of, sqlite_ledger, totals_of
+from ledger_contract import INT64, LedgerContract
+from usage_world import rows_of, sqlite_ledger, totals_of
 
-from guard.usage.ledger import (
-    LedgerError,
-    LedgerMismatch,
-    LedgerUnavailable,
-    Scope,
-    Totals,
-    open_ledger,
-    parse_url,
-    sqlite_url,
-)
+from guard.usage.address import open_ledger, parse_url, sqlite_url
+from guard.usage.ledger import Growth, LedgerError, LedgerMismatch, LedgerUnavailable, Scope, Totals
+from guard.usage.stores import sqlite as store
+from guard.usage.stores.sqlite import SqliteLedger
 
 QWEN, KIMI, DECEMBER = Scope("2026-11", "qwen"), Scope("2026-11", "kimi"), Scope("2026-12", "qwen")
-INT64 = st.integers(-(2**63), 2**63 - 1)
+WINDOW = Scope("2026-11-22/30d", "qwen")
+
+
+class TestSqliteLedger(LedgerContract):
+    @pytest.fixture
+    def open_handle(self, tmp_path):
+        opened = []
+
+        def handle(*, read_only=False):
+            opened.append(sqlite_ledger(tmp_path, read_only=read_only))
+            return opened[-1]
+
+        yield handle
+        for ledger in opened:
+            ledger.close()
 
 
 @pytest.fixture
@@ -33,21 +42,12 @@ def ledger(tmp_path):
     ledger.close()
 
 
-def test_a_user_counts_once_per_scope(ledger):
-    assert ledger.write({QWEN: [1, 2, 1], KIMI: [1]}, {}) == {QWEN: (2, 2, 0), KIMI: (1, 1, 0)}
-    assert ledger.write({QWEN: [2, 3], DECEMBER: [1]}, {QWEN: 4}) == {QWEN: (1, 3, 4), DECEMBER: (1, 1, 0)}
-    assert ledger.totals("2026-11") == {"qwen": Totals(3, 4), "kimi": Totals(1, 0)}
-    assert ledger.users(QWEN) == 3
-    assert ledger.users(Scope("2026-10", "qwen")) == 0
-    assert ledger.periods() == ["2026-11", "2026-12"]
+def put(ledger, scope, users, unidentified=0, *, owner="gateway-1", day=None):
+    return ledger.write({scope: users}, {scope: unidentified}, owner=owner, day=day)[scope]
 
 
-def test_it_knows_who_was_counted_where(ledger):
-    ledger.write({QWEN: [-(2**63), 2**63 - 1]}, {})
-    assert ledger.contains(QWEN, -(2**63))
-    assert ledger.contains(QWEN, 2**63 - 1)
-    assert not ledger.contains(QWEN, 5)
-    assert not ledger.contains(KIMI, 2**63 - 1)
+def totals(users, unidentified=0):
+    return Totals(users, unidentified, users, users)
 
 
 @settings(max_examples=25, deadline=None)
@@ -59,68 +59,46 @@ def test_totals_are_the_number_of_rows_however_often_it_is_written(tmp_path_fact
     ledger = sqlite_ledger(directory)
     truth = {}
     for batch in (*batches, *batches):
-        written = ledger.write(batch, {})
+        ledger.write(batch, {}, owner="gateway-1", day="2026-11-22")
         for scope, users in batch.items():
-            before = len(truth.setdefault(scope, set()))
-            truth[scope].update(users)
-            assert written[scope] == (len(truth[scope]) - before, len(truth[scope]), 0)
+            truth.setdefault(scope, set()).update(users)
     ledger.close()
     assert totals_of(directory) == {tuple(scope): len(users) for scope, users in truth.items()}
     assert sorted(rows_of(directory)) == sorted((*scope, user) for scope, users in truth.items() for user in users)
-
-
-def test_another_key_is_refused(tmp_path, ledger):
-    with pytest.raises(LedgerMismatch, match=f"counted under key {PRINT} and refuses to mix that with key {'f' * 16}"):
-        open_ledger(sqlite_url(tmp_path / "ledger.db"), "f" * 16)
-
-
-def test_another_zone_is_refused(ledger):
-    assert ledger.zone() is None
-    ledger.bind("UTC")
-    ledger.bind("UTC")
-    assert ledger.zone() == "UTC"
-    with pytest.raises(LedgerMismatch, match="refuses to mix that with zone Europe/Berlin"):
-        ledger.bind("Europe/Berlin")
 
 
 def test_another_schema_is_refused(tmp_path, ledger):
     with sqlite3.connect(tmp_path / "ledger.db") as other:
         other.execute("UPDATE meta SET value = '9' WHERE name = 'schema'")
     other.close()
-    for key in (PRINT, None):
-        with pytest.raises(LedgerMismatch, match="schema 9"):
-            open_ledger(sqlite_url(tmp_path / "ledger.db"), key)
+    for read_only in (False, True):
+        with pytest.raises(LedgerMismatch, match=r"schema 9; allowed: schema 2$"):
+            sqlite_ledger(tmp_path, read_only=read_only)
 
 
 def test_the_file_is_its_owners_and_its_directory_is_made(tmp_path):
-    ledger = open_ledger(sqlite_url(tmp_path / "a b" / "c%d" / "ledger.db"), PRINT)
-    ledger.write({QWEN: [1]}, {})
+    ledger = open_ledger(sqlite_url(tmp_path / "a b" / "c%d" / "ledger.db"))
+    put(ledger, QWEN, [1])
     path = tmp_path / "a b" / "c%d" / "ledger.db"
     assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == {0o600}
     assert len(list(path.parent.iterdir())) == 3
     ledger.close()
 
 
-def test_a_reader_needs_no_key_and_writes_nothing(tmp_path, ledger):
-    ledger.bind("UTC")
-    ledger.write({QWEN: [1]}, {})
-    reader = open_ledger(sqlite_url(tmp_path / "ledger.db"), None)
-    assert (reader.users(QWEN), reader.zone(), reader.key_fingerprint) == (1, "UTC", PRINT)
-    with pytest.raises(LedgerUnavailable, match="reading only"):
-        reader.write({QWEN: [2]}, {})
-    reader.close()
-
-
 def test_a_reader_makes_no_file(tmp_path):
     with pytest.raises(LedgerError, match="unable to open database file"):
-        open_ledger(sqlite_url(tmp_path / "ledger.db"), None)
+        sqlite_ledger(tmp_path, read_only=True)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "ledger.db").touch()
+    with pytest.raises(LedgerMismatch, match="schema missing; allowed: schema 2; a gateway of this version"):
+        sqlite_ledger(tmp_path, read_only=True)
+    assert (tmp_path / "ledger.db").read_bytes() == b""
 
 
 @pytest.mark.parametrize(
     ("url", "found"),
     [
-        ("redis://10.0.0.1/0", "scheme 'redis' is unknown"),
+        ("mysql://10.0.0.1/0", "scheme 'mysql' is unknown"),
         ("ledger.db", "scheme 'missing' is unknown"),
         ("sqlite://var/lib/ledger.db", "no absolute path"),
         ("sqlite://", "no absolute path"),
@@ -133,12 +111,12 @@ def test_a_reader_makes_no_file(tmp_path):
     ],
 )
 def test_other_urls_say_what_is_allowed(url, found):
-    with pytest.raises(LedgerError, match=rf"{found}.*allowed: an absolute path such as sqlite:///"):
-        open_ledger(url, PRINT)
+    with pytest.raises(LedgerError, match=rf"{found}.*allowed: .*sqlite:///"):
+        open_ledger(url)
 
 
 def test_four_slashes_are_the_same_absolute_path(tmp_path):
-    open_ledger(f"sqlite:///{tmp_path}/ledger.db", PRINT).close()
+    open_ledger(f"sqlite:///{tmp_path}/ledger.db").close()
     assert f"sqlite:///{tmp_path}".startswith("sqlite:////")
     assert parse_url(f"sqlite:///{tmp_path}/ledger.db").path == parse_url(sqlite_url(tmp_path / "ledger.db")).path
     assert (tmp_path / "ledger.db").is_file()
@@ -147,50 +125,41 @@ def test_four_slashes_are_the_same_absolute_path(tmp_path):
 
 def test_a_password_in_a_url_is_not_repeated():
     with pytest.raises(LedgerError) as caught:
-        open_ledger("redis://guard:hunter2@10.0.0.1/0", PRINT)
+        open_ledger("mysql://guard:hunter2@10.0.0.1/0")
     assert "hunter2" not in str(caught.value)
 
 
 def test_files_of_others_are_left_alone(tmp_path):
     (tmp_path / "text.db").write_text("not a database, but long enough to look at " * 30)
     with pytest.raises(LedgerError, match="file is not a database"):
-        open_ledger(sqlite_url(tmp_path / "text.db"), PRINT)
+        open_ledger(sqlite_url(tmp_path / "text.db"))
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE songs (name)")
     other.close()
     before = (tmp_path / "other.db").read_bytes()
     with pytest.raises(LedgerError, match="another application"):
-        open_ledger(sqlite_url(tmp_path / "other.db"), PRINT)
+        open_ledger(sqlite_url(tmp_path / "other.db"))
     assert (tmp_path / "other.db").read_bytes() == before
 
 
 def test_full_synchronous_is_what_it_says(tmp_path):
     full = sqlite_ledger(tmp_path, full=True)
     assert full.survives_power_loss
-    assert full._writer.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert full._file._writer.execute("PRAGMA synchronous").fetchone() == (2,)
     full.close()
 
 
-def test_a_failed_write_changes_nothing(tmp_path, ledger):
-    ledger.write({QWEN: [1]}, {})
+def test_a_failed_write_changes_nothing(ledger):
+    put(ledger, QWEN, [1], day="2026-11-22")
     with pytest.raises(LedgerUnavailable):
-        ledger.write({QWEN: [2], KIMI: [object()]}, {QWEN: 1})
-    assert ledger.totals("2026-11") == {"qwen": Totals(1, 0)}
-    assert ledger.write({KIMI: [1]}, {}) == {KIMI: (1, 1, 0)}
-
-
-def test_a_ledger_file_that_was_replaced_is_not_written_into_the_void(tmp_path, ledger):
-    ledger.write({QWEN: [1]}, {})
-    (tmp_path / "ledger.db").rename(tmp_path / "backup.db")
-    with pytest.raises(LedgerUnavailable, match=r"ledger\.db"):
-        ledger.write({QWEN: [2]}, {})
-    (tmp_path / "ledger.db").write_bytes(b"")
-    with pytest.raises(LedgerUnavailable, match="was replaced"):
-        ledger.contains(QWEN, 1)
+        ledger.write({QWEN: [2], KIMI: [object()]}, {QWEN: 1}, owner="gateway-1", day="2026-11-22")
+    assert ledger.totals("2026-11") == {"qwen": totals(1)}
+    assert ledger.growth("qwen", "2026-11") == [Growth("2026-11-22", 1, 0)]
+    assert put(ledger, KIMI, [1]) == (1, totals(1))
 
 
 def test_reads_go_on_while_another_process_writes(tmp_path, ledger):
-    ledger.write({QWEN: [1]}, {})
+    put(ledger, QWEN, [1])
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     other.execute("INSERT INTO sightings VALUES (1, 99)")
@@ -206,11 +175,149 @@ def test_several_writers_on_one_file_share_the_count(tmp_path):
     def work(number):
         barrier.wait()
         ledger = sqlite_ledger(tmp_path)
-        new = sum(ledger.write({QWEN: range(n, n + 20)}, {QWEN: 1})[QWEN].new for n in range(number * 5, 100, 7))
+        new = sum(
+            put(ledger, QWEN, range(n, n + 20), n, owner=f"gateway-{number}", day="2026-11-22").new
+            for n in range(number * 5, 100, 7)
+        )
+        growth = ledger.growth("qwen", "2026-11")
         ledger.close()
-        return new
+        return new, growth
 
     with ThreadPoolExecutor(4) as pool:
-        new = sum(pool.map(work, range(4)))
+        news, growths = zip(*pool.map(work, range(4)), strict=True)
     rows = rows_of(tmp_path)
-    assert new == len(rows) == len(set(rows)) == totals_of(tmp_path)["2026-11", "qwen"]
+    assert sum(news) == len(rows) == len(set(rows)) == totals_of(tmp_path)["2026-11", "qwen"]
+    assert max(growth[0].new for growth in growths) == len(rows)
+
+
+def test_one_list_in_several_scopes_is_each_ones_own(ledger):
+    users = [3, 1, 2]
+    written = ledger.write({QWEN: users, WINDOW: list(users), KIMI: [1, 4], DECEMBER: []}, {}, owner="a", day=None)
+    assert [each.new for each in written.values()] == [3, 3, 2, 0]
+    assert ledger.write({KIMI: users}, {}, owner="a", day=None)[KIMI].new == 2
+
+
+def test_only_months_grow(ledger):
+    ledger.write({QWEN: [1], Scope("2026-11-22", "qwen"): [1], WINDOW: [1]}, {}, owner="a", day="2026-11-22")
+    with ledger._file.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM growth").fetchone() == (1,)
+
+
+def test_who_returns_after_their_month_was_forgotten_is_new(ledger):
+    october = Scope("2026-10", "qwen")
+    put(ledger, october, [1, 2])
+    put(ledger, QWEN, [1, 5], day="2026-11-01")
+    ledger.forget(october)
+    put(ledger, QWEN, [2], day="2026-11-01")
+    put(ledger, QWEN, [6], day="2026-11-02")
+    assert ledger.growth("qwen", "2026-11") == [Growth("2026-11-01", 3, None), Growth("2026-11-02", 1, None)]
+
+
+# Work in many transactions
+
+
+@pytest.fixture
+def in_parts(tmp_path, monkeypatch):
+    """A ledger that handles three users a transaction, and what it does between two of them."""
+    monkeypatch.setattr(store, "PART", 3)
+    between = []
+
+    def sleep(seconds):
+        between[0](seconds)
+
+    ledger = SqliteLedger(str(tmp_path / "ledger.db"), sleep=sleep)
+    yield ledger, between
+    ledger.close()
+
+
+def interrupt(seconds):
+    raise KeyboardInterrupt
+
+
+def test_others_write_while_it_merges(tmp_path, in_parts):
+    ledger, between = in_parts
+    other, pauses = sqlite_ledger(tmp_path), []
+
+    def write(seconds):
+        pauses.append(seconds)
+        put(other, WINDOW, [100 + len(pauses)], len(pauses), owner="gateway-2")
+
+    between.append(write)
+    put(ledger, QWEN, range(10), 7)
+    ledger.merge(WINDOW, [QWEN])
+    assert len(pauses) == 3
+    assert all(pauses)
+    assert ledger.totals(WINDOW.period) == {"qwen": totals(13, 3 + 7)}
+    other.close()
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63)])
+def test_a_part_may_end_at_the_last_number(in_parts, number):
+    ledger, between = in_parts
+    between.append(lambda seconds: None)
+    for users in ([number, 5, 6], [number, 5, 6, 7], [5, 6, 7]):
+        put(ledger, QWEN, users)
+    put(ledger, KIMI, [number, 8, 9])
+    for source in (QWEN, KIMI):
+        ledger.merge(WINDOW, [source])
+    assert ledger.users(WINDOW) == 6
+    ledger.forget(WINDOW)
+    assert ledger.users(WINDOW) == 6
+    assert rows_in(ledger, WINDOW) == 0
+
+
+def test_an_interrupted_merge_is_finished_by_the_next(in_parts):
+    ledger, between = in_parts
+    between.append(interrupt)
+    put(ledger, QWEN, range(10), 7)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.merge(WINDOW, [QWEN])
+    assert ledger.totals(WINDOW.period) == {"qwen": totals(3)}
+    between[0] = lambda seconds: None
+    for _ in range(2):
+        ledger.merge(WINDOW, [QWEN])
+        assert ledger.totals(WINDOW.period) == {"qwen": totals(10, 7)}
+
+
+def test_an_interrupted_forgetting_is_finished_by_the_next(in_parts):
+    ledger, between = in_parts
+    between.append(interrupt)
+    put(ledger, QWEN, range(10), 7)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.forget(QWEN)
+    assert rows_in(ledger, QWEN) == 7
+    assert not ledger.contains(QWEN, 9)
+    assert list(ledger.pseudonyms(QWEN)) == []
+    between[0] = lambda seconds: None
+    ledger.forget(QWEN)
+    assert rows_in(ledger, QWEN) == 0
+    assert ledger.totals("2026-11") == {"qwen": totals(10, 7)}
+
+
+def test_who_was_late_is_dropped_when_it_is_forgotten_again(ledger):
+    put(ledger, QWEN, [1, 2])
+    ledger.forget(QWEN)
+    put(ledger, QWEN, [3])
+    assert rows_in(ledger, QWEN) == 1
+    ledger.forget(QWEN)
+    assert rows_in(ledger, QWEN) == 0
+    assert ledger.totals("2026-11") == {"qwen": totals(2, 1)}
+
+
+def test_what_was_forgotten_is_not_left_in_the_file(tmp_path, ledger):
+    users = [0x0102030405060708 + (number << 40) for number in range(2000)]
+    put(ledger, QWEN, users)
+    ledger.close()
+    traces = [user.to_bytes(8, "big") for user in users]
+    assert all(trace in (tmp_path / "ledger.db").read_bytes() for trace in traces)
+    ledger = sqlite_ledger(tmp_path)
+    ledger.forget(QWEN)
+    ledger.close()
+    rest = (tmp_path / "ledger.db").read_bytes()
+    assert not any(trace in rest for trace in traces)
+
+
+def rows_in(ledger, scope):
+    with ledger._file.reading() as connection:
+        query = "SELECT count(*) FROM scopes JOIN sightings ON scope = id WHERE period = ? AND license = ?"
+        return connection.execute(query, scope).fetchone()[0]

@@ -32,7 +32,10 @@ def describe(license_: "License") -> Iterator[str]:
     yield from _heading("Thresholds")
     for threshold in license_.thresholds:
         month = f", {threshold.reference_month}" if threshold.reference_month else ""
-        text = f"{threshold.scope}; {threshold.counted_entities}. Beyond it: {threshold.consequence_text}"
+        text = f"{threshold.scope}; {threshold.counted_entities}."
+        if threshold.products:
+            text += f" Whose users: {whose(threshold)}."
+        text += f" Beyond it: {threshold.consequence_text}"
         if threshold.exempt:
             text += f". Exempt: {threshold.exempt}"
         yield from _fact(threshold_line(threshold) + month, text, threshold.clause, threshold.status.value)
@@ -53,6 +56,19 @@ def describe(license_: "License") -> Iterator[str]:
         yield from _heading("Notes")
         for note in license_.notes:
             yield from _wrapped(note, "  ")
+
+
+def whose(threshold: "Threshold") -> str:
+    """Return whose users ``threshold`` counts, in words; empty for one on money."""
+    products = {
+        "all": "all products, with or without the model",
+        "with_model": "the products with the model, taken together",
+        "each": "each product with the model by itself",
+    }
+    affiliates = {"included": "included", "excluded": "not included", "unmentioned": "not mentioned"}
+    if not threshold.products:
+        return ""
+    return f"{products[threshold.products]}; affiliates {affiliates[threshold.affiliates]}"
 
 
 def threshold_line(threshold: "Threshold") -> str:

@@ -14,7 +14,6 @@ from guard.cli.policy.explanation import as_facts, as_lines, recorded_facts, rec
 from guard.cli.policy.unknown import known_license
 
 if TYPE_CHECKING:
-    from guard.policy.config import Config
     from guard.policy.load import Loaded
     from guard.policy.rehearsal.explanation import Explanation
     from guard.policy.rehearsal.hypothetical import Request
@@ -107,7 +106,7 @@ def _explained(
 
     active = loaded({})
     if request.caller.tenant is not None:
-        _known_tenant(request.caller.tenant, active.config)
+        _known_tenant(request.caller.tenant, active)
     rehearsal = rehearse(active.snapshot, request)
     return explained(rehearsal, active.snapshot, active.config, lambda over: loaded(over).snapshot)
 
@@ -156,11 +155,13 @@ def _known(licenses: list[str], configuration: Path | None) -> dict[str, object]
     return {"policies": list(map(str, own))} if own else {}
 
 
-def _known_tenant(name: str, config: "Config") -> None:
-    """Raise typer.BadParameter if ``config`` has neither a tenant nor a key called ``name``."""
+def _known_tenant(name: str, loaded: "Loaded") -> None:
+    """Raise typer.BadParameter if ``loaded`` has neither a tenant nor a key called ``name``."""
     from guard.policy.document import nearest
 
-    names = dict.fromkeys([*config.tenants, *(key.name for key in config.identity.keys)])
+    identity = loaded.snapshot.identity
+    keys = (*identity.keys.values(), *(entitlement for _, entitlement in identity.stored.values()))
+    names = dict.fromkeys([*loaded.config.tenants, *(entitlement.name for entitlement in keys)])
     if name in names:
         return
     near = nearest(name, names)

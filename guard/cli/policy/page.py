@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from guard.cli.policy.description import established, threshold_line
+from guard.cli.policy.description import established, threshold_line, whose
 from guard.licensing.license import AupItem, License, Threshold, Window
 from guard.licensing.lineage import resolve_target
 from guard.licensing.obligations import ACTS, Obligation, all_obligations
@@ -62,10 +62,18 @@ def _thresholds(license_: License) -> Iterator[str]:
         yield "None."
         return
     rows = (
-        (threshold_line(part), part.scope, part.counted_entities, part.consequence_text, triggered(part), part.clause)
+        (
+            threshold_line(part),
+            part.scope,
+            part.counted_entities,
+            whose(part) or "-",
+            part.consequence_text,
+            triggered(part),
+            part.clause,
+        )
         for part in license_.thresholds
     )
-    yield from _table(("threshold", "scope", "counted", "beyond it", "a live count", "clause"), rows)
+    yield from _table(("threshold", "scope", "counted", "whose users", "beyond it", "a live count", "clause"), rows)
 
 
 def triggered(threshold: Threshold) -> str:
@@ -76,7 +84,9 @@ def triggered(threshold: Threshold) -> str:
         return f"neither triggers nor cures it: it was tested once, for {threshold.reference_month}"
     if threshold.consequence == "display_duty":
         return "starts the duty; nothing is refused"
-    return "triggers it" if threshold.window is Window.STANDING else "is shown beside it"
+    if threshold.window is not Window.STANDING:
+        return "is shown beside it"
+    return "triggers it" if threshold.monthly else "triggers it, where days are counted (usage.windows)"
 
 
 def _outputs(license_: License, packs: Packs) -> Iterator[str]:

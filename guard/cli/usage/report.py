@@ -1,0 +1,219 @@
+"""``guard usage report``: everything that is known of one month's users, for whoever answers for the licenses."""
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from guard.cli.usage.document import figure_document, period_document, tested_document
+from guard.cli.usage.growth import came, days_in
+from guard.cli.usage.output import EX_CANTCREAT, whole_file
+from guard.cli.usage.page import page
+from guard.cli.usage.source import CONFIG, LEDGER, SPOOL, Source, leftover_of, opened, period_of, source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from guard.policy.attestations import Filed
+    from guard.usage.figure import Figure
+    from guard.usage.ledger import Ledger
+    from guard.usage.period import Calendar, Period
+    from guard.usage.spool import Leftover
+
+
+def report(
+    period: str | None = typer.Option(None, help="The month (2026-11). Default: the newest in the ledger."),
+    at: str | None = typer.Option(
+        None,
+        metavar="DAY",
+        help="The day on which attestations are to be in force. Default: the last of the month, or the day that the "
+        "latest of them was stated.",
+    ),
+    out: Path | None = typer.Option(None, help="Write the report to this file."),
+    ledger: str | None = LEDGER,
+    config: Path | None = CONFIG,
+    spool: Path | None = SPOOL,
+    as_json: bool = typer.Option(False, "--json", help="JSON instead of text."),
+) -> None:
+    """Report a month's users by license: what was counted and how surely, limits, attestations, and what is not in it.
+
+    The same ledger, spool and configuration give the same report byte for byte, whenever it is made.
+    """
+    where = source(ledger, config, spool)
+    day = _day(at)
+    with opened(where) as store:
+        calendar = where.calendar(store)
+        month = _month(calendar, store, period)
+        document = _document(where, store, calendar, month, day)
+    text = json.dumps(document, indent=2) + "\n" if as_json else "".join(f"{line}\n" for line in page(document))
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        with whole_file(out) as file:
+            file.write(text.encode())
+    except OSError as error:
+        print(f"{out}: {error.strerror or error}", file=sys.stderr)
+        raise typer.Exit(EX_CANTCREAT) from error
+    typer.echo(f"{out}: the report of {month.id}", err=True)
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}; allowed: YYYY-MM-DD such as 2026-11-30", param_hint="--at") from None
+
+
+def _month(calendar: "Calendar", ledger: "Ledger", text: str | None) -> "Period":
+    from guard.usage.period import Kind, kind_of
+
+    if text is None:
+        months = [period for period in ledger.periods() if kind_of(period) is Kind.MONTH]
+        if not months:
+            raise typer.BadParameter("the ledger has counted nobody yet; name a month", param_hint="--period")
+        text = months[-1]
+    month = period_of(calendar, text)
+    if kind_of(month.id) is not Kind.MONTH:
+        raise typer.BadParameter(f"{text}; allowed: a month such as 2026-11", param_hint="--period")
+    return month
+
+
+def _document(
+    where: Source, ledger: "Ledger", calendar: "Calendar", month: "Period", at: date | None
+) -> dict[str, Any]:
+    from guard.usage.figure import figures
+
+    leftover = leftover_of(where, ledger)
+    files, at = _attestations(where, month, at)
+    rows = figures(ledger, calendar, month, leftover, where.limits)
+    peaks = _peaks(where, ledger, calendar, month, leftover)
+    return {
+        "report": "usage",
+        **period_document(calendar, month),
+        "as_of": at.isoformat(),
+        "ledger": _store(where, ledger, month),
+        "licenses": [_license(where, ledger, figure, peaks.get(figure.license, []), files) for figure in rows],
+        "not_in_the_number": list(_omissions(where, rows, leftover)),
+    }
+
+
+def _attestations(where: Source, month: "Period", at: date | None) -> "tuple[Sequence[Filed], date]":
+    """Return the attestations that the configuration names, and the day as of which they are looked at."""
+    last = at or date.fromisoformat(days_in(month.id)[-1])
+    if where.config is None:
+        return [], last
+    from guard.policy.attestations import filed
+
+    if at is None:
+        stated = [each.signed.attestation.stated for each in filed(where.config, where.packs, last) if each.signed]
+        last = max([last, *map(date.fromisoformat, stated)])
+    return filed(where.config, where.packs, last), last
+
+
+def _store(where: Source, ledger: "Ledger", month: "Period") -> dict[str, Any]:
+    return {
+        "store": where.url.partition(":")[0],
+        "exact": ledger.exact,
+        "error_bounds": None if ledger.exact else "three standard errors; the bounds of each count are stated with it",
+        "survives_power_loss": ledger.survives_power_loss,
+        "forgetful": ledger.forgetful,
+        "key": ledger.key_of(month.id),
+    }
+
+
+def _license(
+    where: Source, ledger: "Ledger", figure: "Figure", peaks: "Sequence[Figure]", files: "Sequence[Filed]"
+) -> dict[str, Any]:
+    from guard.usage.declaration import Part
+
+    known = where.packs.get(figure.license)
+    plain = figure_document(figure)
+    grown = ledger.growth(figure.license, figure.period)
+    stated, merged = [], []
+    for declaration, each in zip(figure.declarations, plain.pop("declared"), strict=True):
+        if declaration.part is Part.GATEWAY:
+            merged.append({name: each[name] for name in ("source", "unidentified_requests", "stated")})
+        else:
+            stated.append({name: each[name] for name in each if name not in {"license", "period"}})
+    limits = None if figure.tests is None else [
+        {**tested_document(each), "reasons": list(each.reasons)} for each in figure.tests
+    ]  # fmt: skip
+    return {
+        "license": figure.license,
+        "name": known.name if known else None,
+        "reading": where.config.usage.readings.get(figure.license, "identities") if where.config else None,
+        **plain,
+        "limits": limits,
+        "attestations": list(_grounds(where, figure.license, files)),
+        "declared": stated,
+        "merged": merged,
+        "growth": [each._asdict() for each in grown],
+        "undated_users": max(0, figure.users - came(grown)),
+        "peaks": [
+            {"period": each.period, "users": each.users, "lower": each.lower, "upper": each.upper,
+             "reasons": list(each.reasons),
+             "limits": None if each.tests is None else [tested_document(one) for one in each.tests]}
+            for each in peaks
+        ],
+    }  # fmt: skip
+
+
+def _grounds(where: Source, license_: str, files: "Sequence[Filed]") -> "Iterator[dict[str, Any]]":
+    """Yield what is attested of every threshold of a license that looks at one past month."""
+    from guard.policy.attestations import attested
+
+    known = where.packs.get(license_)
+    for each in attested([known] if known else [], files):
+        yield {
+            "limit": each.threshold.id,
+            "clause": each.threshold.clause,
+            "reference_month": each.threshold.reference_month,
+            "ground": each.ground.value,
+            "statement": each.words,
+            "lacks": each.lacks,
+        }
+
+
+def _peaks(
+    where: Source, ledger: "Ledger", calendar: "Calendar", month: "Period", leftover: "Leftover | None"
+) -> "dict[str, list[Figure]]":
+    """Return, by license, the day and the rolling windows of the month that had most users."""
+    from guard.usage.figure import figures
+    from guard.usage.period import kind_of, month_of
+
+    within = [each for each in ledger.periods() if month_of(each) == month.id]
+    found: dict[str, list[Figure]] = {}
+    for kind in calendar.kinds[1:]:
+        highest: dict[str, Figure] = {}
+        for each in within:
+            if kind_of(each) is kind:
+                for figure in figures(ledger, calendar, calendar.parse(each), leftover, where.limits):
+                    if figure.upper > highest[figure.license].upper if figure.license in highest else figure.upper:
+                        highest[figure.license] = figure
+        for name, figure in highest.items():
+            found.setdefault(name, []).append(figure)
+    return found
+
+
+def _omissions(where: Source, rows: "Sequence[Figure]", leftover: "Leftover | None") -> "Iterator[str]":
+    unnamed = sum(each.measured.unidentified + sum(one.unidentified for one in each.declarations) for each in rows)
+    if unnamed:
+        yield f"Who sent the {unnamed:,} answered requests that named no user."
+    if leftover is None:
+        yield "Users on their way from a gateway's spool to the ledger: no spool was looked at."
+    elif leftover.damaged:
+        yield f"Users in {leftover.damaged:,} damaged records of the spool."
+    yield "Users of gateways and products that neither write to this ledger nor are merged into it or declared."
+    yield "Users whose requests were all refused or failed: without an answer nobody is active."
+    packs = where.packs
+    for name, limits in (where.limits or {}).items():
+        for threshold in packs[name].thresholds:
+            if threshold.counts_users and threshold.id not in {limit.id for limit in limits}:
+                yield (
+                    f"Users a day, which {name} limits to {threshold.allowed:,} (clause {threshold.clause}): days are "
+                    "not counted (usage.windows: [day])."
+                )

@@ -1,0 +1,135 @@
+"""``guard usage forecast`` says when limits will be passed, how surely, or that it is too early to say."""
+
+import random
+import re
+from datetime import date, timedelta
+
+import pytest
+from ledger_files import NOON, TODAY, gateway, guard_yaml, url_of, usage, usage_json
+from usage_world import PRINT
+
+from guard.usage.address import open_ledger
+from guard.usage.declaration import Declaration, Part
+from guard.usage.ledger import Scope
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch):
+    monkeypatch.setattr("time.time", lambda: NOON)
+
+
+def grow(path, days, per_day, back=0.5):
+    """A gateway that new users come to every day, and of last month's some every day: a steady service."""
+    rng, url = random.Random(1), url_of(path)
+    ledger = open_ledger(url)
+    ledger.bind("UTC")
+    known, before, month = set(), set(), ""
+    for ago in range(days - 1, -1, -1):
+        day = (date.fromisoformat(TODAY) - timedelta(ago)).isoformat()
+        if day[:7] != month:
+            before, known, month = known, set(), day[:7]
+            ledger.claim_key(month, PRINT)
+        new = {rng.getrandbits(60) for _ in range(per_day)}
+        returning = set(rng.sample(sorted(before), min(len(before), int(len(before) * back / 20))))
+        known |= new | returning
+        ledger.write({Scope(month, "qwen-2024"): new | returning}, {}, owner="a", day=day)
+    ledger.close()
+    return url
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory):
+    """A steady service that is nearing a limit of its own. Returns its configuration."""
+    directory = tmp_path_factory.mktemp("steady")
+    grow(directory / "ledger.db", 110, 20)
+    return guard_yaml(directory, "  limits: {qwen-2024: 1000}\n")
+
+
+def limits(*arguments):
+    return {each["limit"]["id"]: each for each in usage_json("forecast", *arguments)["limits"]}
+
+
+def test_a_limit_that_growth_reaches_is_expected_on_a_day_with_an_interval(steady):
+    text = usage("forecast", "--config", steady, "--license", "qwen-2024", "--chart")
+    far, near = text.split("qwen-2024: 1,000 users a month (your own, standing)")
+    count = usage_json("show", "--config", steady)["periods"][0]["licenses"][1]["users"]
+    assert f"{count:,} users in 2026-11 so far" in near
+    middle, early, late = re.search(
+        r"expected to be passed by (\S+) \(one case of ten: by (\S+); nine of ten by (\S+)\)", near
+    ).groups()
+    assert TODAY <= early <= middle <= late
+    assert "with a chance of 80%" in near
+    assert "rests on: " in near
+    assert "holds if: " in near
+    assert "not expected to be passed by 2027-11-22 (chance 0%)" in far
+    assert text.count("qwen-2024, users in 2026-11 up to each day") == 2
+    assert "qwen-2024 operator" in near
+
+
+def test_too_little_data_is_said_and_not_guessed(tmp_path):
+    gateway(tmp_path / "ledger.db", {"qwen-2024": [1, 2]})
+    config = guard_yaml(tmp_path)
+    forecast = limits("--config", config, "--license", "qwen-2024")["mau_100m"]["forecast"]
+    assert forecast["verdict"] == "too_little_data"
+    assert forecast["crossing"] is None
+    assert forecast["missing"]
+    text = usage("forecast", "--config", config)
+    assert "llama-3.1: 700,000,000 users a month (clause 2, release snapshot: a count of today neither" in text
+    assert "too little data to say when" in text
+    assert "missing: " in text
+
+
+def test_declared_and_merged_users_count_as_beyond_what_grows_here(tmp_path):
+    url = gateway(tmp_path / "ledger.db", {"qwen-2024": range(30)})
+    gateway(tmp_path / "ledger.db", {"qwen-2024": range(30, 70)}, day=None)
+    ledger = open_ledger(url)
+    ledger.declare(Declaration("qwen-2024", "2026-11", "app", Part.PRODUCT, 60, 0, "legal@example.org", TODAY))
+    ledger.close()
+    config = guard_yaml(tmp_path, "  limits: {qwen-2024: 120}\n")
+    found = limits("--config", config, "--license", "qwen-2024")["operator"]["forecast"]
+    assert (found["count"], found["beyond"], found["verdict"]) == (130, 100, "crossed")
+    assert "130 users in 2026-11 so far, 100 of them beyond what this gateway saw grow" in usage(
+        "forecast", "--config", config
+    )
+
+
+def test_another_product_does_not_grow_one_that_is_looked_at_by_itself(tmp_path):
+    url = gateway(tmp_path / "ledger.db", {"kimi-k2": range(30)})
+    ledger = open_ledger(url)
+    ledger.declare(Declaration("kimi-k2", "2026-11", "app", Part.PRODUCT, 60, 0, "legal@example.org", TODAY))
+    ledger.close()
+    config = guard_yaml(tmp_path, "  limits: {kimi-k2: 50}\n")
+    config.write_text(config.read_text().replace("license: qwen-2024", "license: kimi-k2"))
+    found = limits("--config", config, "--license", "kimi-k2")["operator"]
+    assert (found["limit"]["state"], found["limit"]["upper"]) == ("over", 60)
+    assert (found["forecast"]["count"], found["forecast"]["beyond"]) == (30, 0)
+
+
+def test_limits_on_days_are_forecast_from_days(tmp_path):
+    ledger = open_ledger(gateway(tmp_path / "ledger.db", {}))
+    for ago in range(40):
+        day = (date.fromisoformat(TODAY) - timedelta(ago)).isoformat()
+        ledger.write({Scope(day, "baichuan-2"): range(100 - ago)}, {}, owner="a", day=None)
+    ledger.close()
+    config = guard_yaml(tmp_path, "  windows: [day]\n")
+    config.write_text(config.read_text().replace("license: qwen-2024", "license: baichuan-2"))
+    said = usage("forecast", "--config", config, "--license", "baichuan-2")
+    assert said.startswith("baichuan-2: 1,000,000 users a day (clause README, conditions 1-3, standing)\n")
+    assert f"  100 users in {TODAY} so far" in said
+    assert "not expected to be passed by 2027-11-22" in said
+
+
+def test_without_limits_there_is_nothing_to_forecast(tmp_path):
+    url = gateway(tmp_path / "ledger.db", {"gemma": [1]})
+    config = guard_yaml(tmp_path)
+    assert "limits follow from a configuration" in usage("forecast", "--ledger", url, code=2)
+    config.write_text(config.read_text() + "license: gemma\n")
+    assert "gemma has no limit on users" in usage("forecast", "--config", config, "--license", "gemma")
+    said = usage("forecast", "--config", config, "--license", "qwen-2042", code=2)
+    assert "did you mean 'qwen-2024'?" in said
+
+
+def test_a_ledger_from_the_future_is_refused(tmp_path):
+    gateway(tmp_path / "ledger.db", {"qwen-2024": [1]}, day="2026-11-23")
+    said = usage("forecast", "--config", guard_yaml(tmp_path), "--license", "qwen-2024", code=65)
+    assert said.startswith("qwen-2024: ")
