@@ -70,7 +70,7 @@ class Forecast:
     count: int
     """Users of the period so far, with those beyond."""
     beyond: int
-    """Users declared beyond the ledger, taken to stay as they are."""
+    """Users beyond those seen to grow (declared, merged), taken to stay as many."""
     allowed: int
     """The largest count that is not over the limit."""
     since: str | None

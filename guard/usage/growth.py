@@ -89,9 +89,8 @@ class Months:
         """Return new users by complete day."""
         days: list[Observed] = []
         for month in self.months:
-            seen = 1.0 if month.users or month is self.current else 0.0  # an empty month was no quiet service
             for day, count in month.new.items():
-                days.append(Observed(count, seen * self.rhythm.weight(day) * self.ebb(day)))
+                days.append(Observed(count, self.rhythm.weight(day) * self.ebb(day) if month.users else 0.0))
         return days
 
     def ebb(self, day: int) -> float:
@@ -107,8 +106,8 @@ class Months:
         return exp(2 * self._turn * ((at.day - 0.5) / 30 - 0.5))
 
     def seen_days(self, month: Month) -> int:
-        """Return the number of complete days of ``month`` that were no outages."""
-        return sum(day not in self.rhythm.outages for day in month.new)
+        """Return the number of complete days of ``month`` that were no outages; a month without users was one."""
+        return 0 if not month.users else sum(day not in self.rhythm.outages for day in month.new)
 
     def passed(self, count: int) -> str | None:
         """Return the day on which the current month's count exceeded ``count``, None if it does not."""
@@ -161,7 +160,8 @@ class Months:
         """Return the logarithm of new users per day in months' second halves over the first, without growth's part."""
         mean, precision, before = _TURN, _TURN_SPREAD**-2, None
         for month in self.months[:-1]:
-            if month.stock is None or month.first in self._openings:
+            if month.stock is None or month.first in self._openings or not month.users:
+                before = None
                 continue
             rates, middle = [], month.first + 15
             for days in (range(month.first, middle), range(middle, month.end)):

@@ -9,7 +9,7 @@ _DAY_NOISE = 0.15
 """How much the same weekday differs from week to week, beyond chance."""
 _BUSY = 10.0
 """A day without first sightings, whose weekday brought so many on average in the weeks around it, was an outage."""
-_WEEKS = 4
+_WEEKS = 8
 """Weeks before and after that are looked at for it."""
 _LEAST = 14
 """Days that must have neighbors on both sides; with fewer every weekday counts the same."""

@@ -198,8 +198,16 @@ def test_a_month_without_anybody_is_no_end():
     del history["2026-07"]
     history["2026-08"] = [Growth(row.day, row.new + row.returning, 0) for row in history["2026-08"]]
     said = forecast(history, "2026-09-20", 1.0, 10**6, rng=seeded())
-    assert said.final is not None
-    assert said.final > said.count
+    whole = forecast(grown("2026-05-01", "2026-09-20"), "2026-09-20", 1.0, 10**6, rng=seeded())
+    assert said.retention == pytest.approx(whole.retention, abs=0.05)
+    assert said.final == pytest.approx(whole.final, rel=0.05)
+
+
+def test_silence_since_last_month_is_an_outage_and_the_first_days_need_none_of_this_month():
+    history = grown("2026-05-01", "2026-08-31")
+    said = forecast(history, "2026-09-05", 0.0, 10**6, rng=seeded())
+    assert said.count == 0
+    assert said.final > 0.5 * counted(history, "2026-08")
 
 
 def test_weekends_are_short():
