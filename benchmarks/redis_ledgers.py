@@ -81,11 +81,12 @@ def exact(socket, url, users):
     }
 
 
-def estimate(url, users, shards):
-    """Return at every power of ten up to ``users``: the estimate, its error, and the error the ledger owns up to."""
+def estimate(socket, url, users, shards):
+    """Return the estimate, its error, the error the ledger owns up to, and bytes, at every power of ten to ``users``."""
     url = url.replace("redis+unix", "redis+unix+hll").replace("?users=1000000", f"?shards={shards}")
-    ledger, done, rows = open_ledger(url), 0, []
+    ledger, done, rows, server = open_ledger(url), 0, [], redis.Redis(unix_socket_path=socket)
     ledger.bind("UTC")
+    empty = server.info("memory")["used_memory"]
     sizes = [10**power for power in range(4, 10) if 10**power < users] + [users]
     for size in sizes:
         seconds = fed(url, done, size)
@@ -98,11 +99,16 @@ def estimate(url, users, shards):
                 "bounds": [total.lower / size - 1, total.upper / size - 1],
                 "within": total.lower <= size <= total.upper,
                 "users a second": (size - done) / seconds,
+                "bytes": server.info("memory")["used_memory"] - empty,
             }
         )
         done = size
         low, high = rows[-1]["bounds"]
-        print(f"{size:12,} users: {rows[-1]['error']:+.4%}, stated {low:+.4%} to {high:+.4%}", flush=True)
+        print(
+            f"{size:12,} users: {rows[-1]['error']:+.4%}, stated {low:+.4%} to {high:+.4%}, "
+            f"{rows[-1]['bytes'] / 1e6:.1f} MB",
+            flush=True,
+        )
     ledger.close()
     return {"shards": shards, "rows": rows}
 
@@ -118,7 +124,7 @@ def main():
         if options.kind == "exact":
             found = exact(f"{name}/redis.sock", url, options.users or 20_000_000)
         else:
-            found = estimate(url, options.users or 100_000_000, options.shards)
+            found = estimate(f"{name}/redis.sock", url, options.users or 100_000_000, options.shards)
     print(json.dumps(found, indent=1))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))

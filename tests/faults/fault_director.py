@@ -20,9 +20,10 @@ class Broken(NamedTuple):
 
 def killed_gateway(fleet, luck):
     """kill -9 of a gateway, started again within two seconds with what its state directory holds."""
-    gateway = luck.choice(fleet.gateways)
-    if not gateway.serving:  # not back yet
+    serving = [gateway for gateway in fleet.gateways if gateway.serving]
+    if not serving:
         return None
+    gateway = luck.choice(serving)
     gateway.kill()
     return Broken("gateways killed", gateway.name, luck.uniform(0, 2), gateway.start)
 
@@ -44,16 +45,20 @@ def paused_redis(fleet, luck):
 
 
 def locked_file(path, seconds):
-    """Another process's transaction keeps the file at ``path`` for a while."""
+    """Return the fault that another process's transaction keeps the file at ``path`` for a while."""
+    locks = []
 
     def lock(fleet, luck):
-        connection = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+        if locks:
+            return None
+        connection = sqlite3.connect(path, isolation_level=None, timeout=2)
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:  # a gateway writes just now
+        except sqlite3.OperationalError:  # the gateways were faster
             connection.close()
             return None
-        return Broken("ledger locked", "", luck.uniform(*seconds), connection.close)
+        locks.append(connection)
+        return Broken("ledger locked", "", luck.uniform(*seconds), lambda: locks.pop().close())
 
     return lock
 
@@ -61,14 +66,15 @@ def locked_file(path, seconds):
 class Director:
     """Breaks something every ``pace`` seconds (a range) while clients ask, and mends it after a while.
 
-    ``faults`` are functions of fleet and luck that break something, or find that it is broken already and return None;
-    one named twice happens twice as often. Outages overlap.
+    ``faults`` are functions of fleet and luck that break something, or find that it is broken already and return None.
+    Their turns come in rounds, each in another order. Outages overlap.
     """
 
     def __init__(self, fleet, seed, faults, *, pace=(1.0, 4.0)):
         self.fleet, self.faults, self.pace = fleet, faults, pace
         self.luck = random.Random(seed)
         self.start = time.monotonic()
+        self.turns = []
         self.mending = []
         self.happened = Counter()
         self.story = []
@@ -91,8 +97,10 @@ class Director:
             gateway.wait_ready()
 
     def strike(self, now):
-        broken = self.luck.choice(self.faults)(self.fleet, self.luck)
+        self.turns = self.turns or self.luck.sample(self.faults, len(self.faults))
+        broken = self.turns[-1](self.fleet, self.luck)
         if broken is not None:
+            self.turns.pop()
             self.happened[broken.kind] += 1
             self.note(f"{broken.kind} {broken.what} for {broken.seconds:.1f} s")
             heapq.heappush(self.mending, (now + broken.seconds, len(self.story), broken))

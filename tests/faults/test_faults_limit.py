@@ -72,7 +72,7 @@ def test_never_a_user_more_than_allowed_and_who_is_known_is_served(fleet, seed, 
     fleet.add_gateways(3, redis.url, usage={"at_limit": "refuse_newcomers", "limits": {LICENSE: allowed}})
     director = Director(fleet, seed, [killed_gateway], pace=(0.3, 3.0))
     with Witness(fleet) as witness, Inspector(fleet, redis.url, users, seed) as inspector:
-        notes = fleet.load(users, seed, callers=8, pause=0.03)
+        notes = fleet.load(users, seed, callers=12, pause=0.03)
         director.run()
         drain(fleet, redis.url)
     verdict = Verdict(redis.url, fleet.key, notes)

@@ -12,15 +12,16 @@ class Run(NamedTuple):
     users: int
     keeps: bool
     """What Redis was given is on its disk when it comes back; else everything is lost with every kill."""
-    callers: int = 24
-    repeats: float = 0.2
-    pause: float = 0.0
-    pace: tuple[float, float] = (1.0, 5.0)
+    callers: int
+    pause: float
+    """Seconds that every caller rests after an answer: a fast machine is not to be done before anything broke."""
+    pace: tuple[float, float]
+    repeats: float = 0.25
 
 
-LONG = Run(200_000, keeps=True)
-FORGETFUL = Run(25_000, keeps=False, pace=(0.5, 3.0))
-SHORT = Run(4_000, keeps=False, callers=8, repeats=1 / 3, pause=0.03, pace=(0.3, 2.0))
+LONG = Run(200_000, keeps=True, callers=32, pause=0.01, pace=(1.0, 5.0))
+FORGETFUL = Run(25_000, keeps=False, callers=32, pause=0.03, pace=(0.5, 3.0))
+SHORT = Run(4_000, keeps=False, callers=8, pause=0.03, pace=(0.3, 2.0))
 
 
 @pytest.mark.slow

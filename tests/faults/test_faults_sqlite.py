@@ -58,13 +58,13 @@ def test_kills_and_locks_lose_nobody(fleet, tmp_path, seed):
     fleet.add_gateways(3, url)
     director = Director(fleet, seed, [killed_gateway, locked_file(path, (0, 8))], pace=(0.3, 2.0))
     with Witness(fleet) as witness:
-        notes = fleet.load(10_000, seed)
+        notes = fleet.load(10_000, seed, callers=16, pause=0.03)
         director.run()
     drain(fleet, url)
     verdict = Verdict(url, fleet.key, notes)
     summary(seed, began, verdict, director)
     verdict.check()
-    assert director.happened["gateways killed"], director.story
+    assert min(director.happened["gateways killed"], director.happened["ledger locked"]) > 0, director.story
     assert witness.errors == []
     assert not witness.seen["unready"], "a ledger that is locked does not keep a gateway from serving"
 
