@@ -4,13 +4,14 @@ Distinct pseudonyms (splitmix64 of a counter: a bijection, so distinct by constr
 by ``Ledger.write``, 4,096 at a time, from several processes. Exact: bytes a user by INFO memory, before and after.
 Estimated: the error beside the bound that the ledger states, at every power of ten.
 
-    python benchmarks/redis_ledgers.py exact [--users 20000000] [--json FILE]
-    python benchmarks/redis_ledgers.py estimate [--users 100000000] [--shards 256] [--json FILE]
+    python benchmarks/redis_ledgers.py [exact] [--users 20000000]
+    python benchmarks/redis_ledgers.py estimate [--users 100000000] [--shards 256]
 """
 
 import argparse
 import json
 import multiprocessing
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -82,7 +83,7 @@ def exact(socket, url, users):
 
 
 def estimate(socket, url, users, shards):
-    """Return the estimate, its error, the error the ledger owns up to, and bytes, at every power of ten to ``users``."""
+    """Return the estimate, its error, the stated bounds and bytes, at every power of ten up to ``users``."""
     url = url.replace("redis+unix", "redis+unix+hll").replace("?users=1000000", f"?shards={shards}")
     ledger, done, rows, server = open_ledger(url), 0, [], redis.Redis(unix_socket_path=socket)
     ledger.bind("UTC")
@@ -108,6 +109,7 @@ def estimate(socket, url, users, shards):
             f"{size:12,} users: {rows[-1]['error']:+.4%}, stated {low:+.4%} to {high:+.4%}, "
             f"{rows[-1]['bytes'] / 1e6:.1f} MB",
             flush=True,
+            file=sys.stderr,
         )
     ledger.close()
     return {"shards": shards, "rows": rows}
@@ -115,10 +117,9 @@ def estimate(socket, url, users, shards):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kind", choices=["exact", "estimate"])
+    parser.add_argument("kind", nargs="?", default="exact", choices=["exact", "estimate"])
     parser.add_argument("--users", type=int)
     parser.add_argument("--shards", type=int, default=256)
-    parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, redis_server(Path(name)) as (url, _):
         if options.kind == "exact":
@@ -126,8 +127,6 @@ def main():
         else:
             found = estimate(f"{name}/redis.sock", url, options.users or 100_000_000, options.shards)
     print(json.dumps(found, indent=1))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ each ledger, in interleaved rounds with Synapse's scheme on the same number of u
 sighting includes making the pseudonym. The latency is that of requests through the middleware in front of an app that
 answers after 50 ms, of new users and of known ones in turn.
 
-    python benchmarks/sightings.py [--rounds 5] [--users 5000] [--json FILE]
+    python benchmarks/sightings.py [--rounds 5] [--users 5000]      (JSON; a table on standard error)
 """
 
 import argparse
@@ -15,14 +15,16 @@ import platform
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from in_process import CONFIG
+from peers.synapse import MonthlyActiveUsers
 from prometheus_client import CollectorRegistry
-from synapse import MonthlyActiveUsers
 
 from guard.transports.asgi import GuardMiddleware
 from guard.transports.runtime import Runtime
@@ -32,6 +34,7 @@ from guard.usage.period import Calendar
 from guard.usage.pseudonym import Pseudonymizer
 from guard.usage.spool import Spool
 
+say = partial(print, file=sys.stderr, flush=True)
 LICENSES = ("qwen-2024",)
 NOW = time.time()
 
@@ -165,7 +168,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--users", type=int, default=5000)
-    parser.add_argument("--json", type=Path, help="write the figures and the machine here")
     options = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as name:
@@ -179,17 +181,15 @@ def main():
                 results["redis"] = compare(folder / "redis", url, options.rounds, options.users)
         for ledger, figures in results.items():
             for what, each in figures.items():
-                print(f"{ledger:7} {what:15} {statistics.median(each):8.2f} us CPU   [{each[0]:.2f} - {each[-1]:.2f}]")
+                say(f"{ledger:7} {what:15} {statistics.median(each):8.2f} us CPU   [{each[0]:.2f} - {each[-1]:.2f}]")
             median = {what: statistics.median(each) for what, each in figures.items()}
             ratio = median["synapse first"] / median["first"]
-            print(f"{ledger:7} Synapse's first sighting costs {ratio:.1f} times ours")
+            say(f"{ledger:7} Synapse's first sighting costs {ratio:.1f} times ours")
         waits = asyncio.run(latency(folder))
         added = waits["new"] - waits["known"]
-        print(f"latency {1e3 * waits['known']:.2f} ms known, {1e3 * added:+.3f} ms new ({added / waits['known']:+.2%})")
-    if options.json:
-        machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.release()}
-        figures = {"machine": machine, "microseconds": results, "seconds at a 50 ms upstream": waits}
-        options.json.write_text(json.dumps(figures, indent=1))
+        say(f"latency {1e3 * waits['known']:.2f} ms known, {1e3 * added:+.3f} ms new ({added / waits['known']:+.2%})")
+    machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.release()}
+    print(json.dumps({"machine": machine, "cpu microseconds": results, "seconds at a 50 ms upstream": waits}, indent=1))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Resident bytes of a process that runs everything a sidecar's worker runs (policy, rules, ledger, spool, audit) before
 and after the sightings, from /proc.
 
-    python benchmarks/worker_memory.py [--users 1000000] [--json FILE]
+    python benchmarks/worker_memory.py [--users 1000000]
 """
 
 import argparse
@@ -45,7 +45,6 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--users", type=int, default=1_000_000)
-    parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "guard.yaml"
@@ -53,9 +52,7 @@ def main():
         command = [sys.executable, "-c", WORKER, str(path), str(options.users)]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     before, after = map(int, output.split())
-    print(f"a worker that has seen {options.users:,} users: {after / 2**20:.1f} MiB; before: {before / 2**20:.1f} MiB")
-    if options.json:
-        options.json.write_text(json.dumps({"users": options.users, "before": before, "after": after}, indent=1))
+    print(json.dumps({"users": options.users, "MiB before": before / 2**20, "MiB after": after / 2**20}))
 
 
 if __name__ == "__main__":

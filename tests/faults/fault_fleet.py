@@ -188,6 +188,9 @@ class Redis:
 class Fleet:
     """The upstream, and whatever is set up before it; all of it ends with the context."""
 
+    upstream = None
+    """Its port, once it is there."""
+
     def __init__(self, folder):
         self.folder = folder
         self.key = folder / "users.key"
@@ -197,8 +200,6 @@ class Fleet:
 
     def __enter__(self):
         self.reaper = Reaper()
-        self.upstream = free_port()
-        self._spawn("upstream", HERE / "fault_upstream.py", str(self.upstream))
         return self
 
     def __exit__(self, *_):
@@ -226,6 +227,11 @@ class Fleet:
         self._spawned = (*self._spawned, process)
         return process
 
+    def start_upstream(self, seconds=0.0):
+        """Start the inference server, which answers after that many ``seconds``."""
+        self.upstream = free_port()
+        self._spawn("upstream", HERE / "fault_upstream.py", self.upstream, seconds)
+
     def start_redis(self, *, keeps):
         self.redis = Redis(self.folder, self.reaper, keeps=keeps)
         self.redis.start()
@@ -233,6 +239,8 @@ class Fleet:
 
     def add_gateways(self, number, ledger, *, key=None, state=None, usage=None):
         """Start gateways on one ``ledger`` and wait until they are ready; each has a state directory in ``state``."""
+        if self.upstream is None:
+            self.start_upstream()
         added = []
         for _ in range(number):
             name = f"gateway-{len(self.gateways)}"

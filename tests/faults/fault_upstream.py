@@ -1,6 +1,6 @@
-"""An inference server without a model that costs next to nothing: ``python fault_upstream.py PORT``.
+"""An inference server without a model that costs next to nothing: ``python fault_upstream.py PORT SECONDS``.
 
-One canned chat completion, streamed to those who ask for a stream. What is under test stands before it.
+One canned chat completion, after SECONDS, streamed to those who ask for a stream. What is under test stands before it.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import sys
 
 import uvloop
 
+PORT, SECONDS = int(sys.argv[1]), float(sys.argv[2])
 CHOICE = {"index": 0, "message": {"role": "assistant", "content": "Good day."}, "finish_reason": "stop"}
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "tiny"}
 BODY = json.dumps({**HEAD, "choices": [CHOICE]}).encode()
@@ -44,15 +45,18 @@ class Answering(asyncio.Protocol):
         if len(body) < int(length or 0):
             return
         self.read = b""
+        loop = asyncio.get_running_loop()
         if b'"stream":true' in body:
-            self.transport.write(BEGINNING)
-            asyncio.get_running_loop().call_later(0.002, self.transport.write, ENDING)
+            loop.call_later(SECONDS, self.transport.write, BEGINNING)
+            loop.call_later(SECONDS + 0.002, self.transport.write, ENDING)
+        elif SECONDS:
+            loop.call_later(SECONDS, self.transport.write, WHOLE)
         else:
             self.transport.write(WHOLE)
 
 
 async def main():
-    server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", int(sys.argv[1]))
+    server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", PORT)
     await server.serve_forever()
 
 

@@ -68,11 +68,12 @@ class Inspector:
 @pytest.mark.parametrize(("allowed", "users"), [(400, 1_500), pytest.param(2_000, 6_000, marks=pytest.mark.faults)])
 def test_never_a_user_more_than_allowed_and_who_is_known_is_served(fleet, seed, allowed, users):
     began = time.monotonic()
+    fleet.start_upstream(seconds=0.1)  # so that many newcomers are on their way at once
     redis = fleet.start_redis(keeps=True)
     fleet.add_gateways(3, redis.url, usage={"at_limit": "refuse_newcomers", "limits": {LICENSE: allowed}})
-    director = Director(fleet, seed, [killed_gateway], pace=(0.3, 3.0))
+    director = Director(fleet, seed, [killed_gateway], pace=(0.5, 4.0))
     with Witness(fleet) as witness, Inspector(fleet, redis.url, users, seed) as inspector:
-        notes = fleet.load(users, seed, callers=12, pause=0.03)
+        notes = fleet.load(users, seed, callers=32)
         director.run()
         drain(fleet, redis.url)
     verdict = Verdict(redis.url, fleet.key, notes)
