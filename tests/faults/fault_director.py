@@ -82,7 +82,7 @@ class Director:
 
     def run(self):
         """Break and mend until every user has been asked for; then mend everything and wait until all are ready."""
-        following = self.start + self.luck.uniform(*self.pace)
+        following = self.start + self.pace[0]
         try:
             while self.fleet.loading:
                 now = time.monotonic()

@@ -45,14 +45,18 @@ class Answering(asyncio.Protocol):
         if len(body) < int(length or 0):
             return
         self.read = b""
-        loop = asyncio.get_running_loop()
-        if b'"stream":true' in body:
-            loop.call_later(SECONDS, self.transport.write, BEGINNING)
-            loop.call_later(SECONDS + 0.002, self.transport.write, ENDING)
-        elif SECONDS:
-            loop.call_later(SECONDS, self.transport.write, WHOLE)
+        answer = self.begin if b'"stream":true' in body else self.answer
+        if SECONDS:
+            asyncio.get_running_loop().call_later(SECONDS, answer)
         else:
-            self.transport.write(WHOLE)
+            answer()
+
+    def answer(self):
+        self.transport.write(WHOLE)
+
+    def begin(self):
+        self.transport.write(BEGINNING)
+        asyncio.get_running_loop().call_later(0.002, self.transport.write, ENDING)
 
 
 async def main():
