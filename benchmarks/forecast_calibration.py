@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "usage
 
 from usage_growth_world import SCENARIOS, service
 
-from guard.usage.forecast import forecast
+from guard.usage.outlook.forecast import forecast
 
 SPANS = {"10 to 28 days": (10, 28), "40 to 90 days": (40, 90), "3 to 6 months": (90, 180), "6 to 12 months": (180, 365)}
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from usage_growth_world import SCENARIOS, count_of, service
 
-from guard.usage.forecast import Verdict, forecast, forecast_windows
 from guard.usage.ledger import Growth
+from guard.usage.outlook.forecast import Verdict, forecast, forecast_windows
 from guard.usage.period import Kind
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from guard.usage.figure import Figure, Tested
-    from guard.usage.forecast import Forecast
     from guard.usage.ledger import Growth, Ledger
+    from guard.usage.outlook.forecast import Forecast
     from guard.usage.period import Calendar
 
 EX_DATA = 65
@@ -124,8 +124,8 @@ def _outlook(
 ) -> Outlook:  # fmt: skip
     from datetime import date, timedelta
 
-    from guard.usage.forecast import forecast as look_ahead
-    from guard.usage.forecast import forecast_windows
+    from guard.usage.outlook.forecast import forecast as look_ahead
+    from guard.usage.outlook.forecast import forecast_windows
     from guard.usage.period import Kind
 
     limit, today = tested.limit, calendar.day(now)
@@ -166,7 +166,7 @@ def _chart(outlook: Outlook, today: str) -> Iterator[str]:
 
 
 def _lines(outlook: Outlook) -> Iterator[str]:
-    from guard.usage.forecast import Verdict
+    from guard.usage.outlook.forecast import Verdict
 
     found, limit = outlook.forecast, outlook.tested.limit
     whose = f"clause {limit.clause}" if limit.clause else "your own"

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 from math import exp, sqrt
 from typing import NamedTuple
 
-from guard.usage.comeback import Comeback, Mixture, changed, mixtures, share
-from guard.usage.growth import LEAST_DAYS, Months
-from guard.usage.rhythm import Rhythm
-from guard.usage.trend import ARRIVALS, WINDOWS, Observed, Trend, Walk
+from guard.usage.outlook.comeback import Comeback, Mixture, changed, mixtures, share
+from guard.usage.outlook.growth import LEAST_DAYS, Months
+from guard.usage.outlook.rhythm import Rhythm
+from guard.usage.outlook.trend import ARRIVALS, WINDOWS, Observed, Trend, Walk
 
 _RATE_ERROR = 0.1
 """How wrong the rate of a ledger's first month may be, where users who were there before look like new ones."""

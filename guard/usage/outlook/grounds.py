@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from guard.usage.comeback import Comeback
-from guard.usage.growth import LEAST_DAYS, Months
-from guard.usage.trend import Trend
+from guard.usage.outlook.comeback import Comeback
+from guard.usage.outlook.growth import LEAST_DAYS, Months
+from guard.usage.outlook.trend import Trend
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ from datetime import date
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from guard.usage.comeback import Comeback
-from guard.usage.future import FirstMonth, Windows, Years
-from guard.usage.grounds import Grounds, of_first_month, of_no_windows, of_nothing, of_windows, of_year
-from guard.usage.growth import LEAST_DAYS, Months
 from guard.usage.ledger import Growth
+from guard.usage.outlook.comeback import Comeback
+from guard.usage.outlook.future import FirstMonth, Windows, Years
+from guard.usage.outlook.grounds import Grounds, of_first_month, of_no_windows, of_nothing, of_windows, of_year
+from guard.usage.outlook.growth import LEAST_DAYS, Months
+from guard.usage.outlook.trend import Trend
 from guard.usage.period import Kind
-from guard.usage.trend import Trend
 
 HORIZON_DAYS = 365
 """How far ahead a forecast looks."""

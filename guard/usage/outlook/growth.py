@@ -6,10 +6,10 @@ from datetime import date, timedelta
 from itertools import accumulate, zip_longest
 from math import exp, log
 
-from guard.usage.comeback import Sighted, mixed, mixtures
 from guard.usage.ledger import Growth
-from guard.usage.rhythm import Rhythm
-from guard.usage.trend import Observed
+from guard.usage.outlook.comeback import Sighted, mixed, mixtures
+from guard.usage.outlook.rhythm import Rhythm
+from guard.usage.outlook.trend import Observed
 
 LEAST_DAYS = 7
 """Complete days that must have been seen of what is to be foretold: a week."""

@@ -1,0 +1,1 @@
+"""When a limit on users will be passed, from how the months of a license grew."""
