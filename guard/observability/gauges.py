@@ -45,6 +45,7 @@ class LicenseReading(NamedTuple):
     upper: int | None
     """None where nothing bounds the true number from above (unidentified users were let through)."""
     exact: bool
+    """What the ledger does: count, or estimate."""
     limits: Sequence[LimitReading] = ()
     declared: int | None = None
     """Users that were declared for services Guard does not see, if any."""

@@ -46,7 +46,7 @@ def readings(snapshot: Snapshot, counter: UsageCounter, states: States, now: flo
             if kind is not Kind.MONTH and (found := by_license.get(license)) is not None
         ]
         lost = count.lost if count is not None else 0
-        rows.append(LicenseReading(license, users, low, high, low == users == high, named, declared, windows, lost))
+        rows.append(LicenseReading(license, users, low, high, counter.exact, named, declared, windows, lost))
     return rows
 
 

@@ -2,11 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
 from guard.usage.ledger import Ledger, LedgerError, LedgerMismatch, LedgerUnavailable, Scope, Totals
+from guard.usage.memory import Memory
 from guard.usage.period import Kind, days_of, month_before, month_of
 from guard.usage.spool import Spool
 from guard.usage.window import NOTHING, Tallies, Tally, Window
@@ -44,7 +45,8 @@ class Courier:
         """The day whose rolling windows have their earlier days."""
         self._tracked_from: str | None = None
         self._expired: set[str] = set()
-        self._incarnation: str | None = None
+        self._memory: Memory | None = None
+        """Of a ledger that may forget, once it was reached."""
         self.unspooled: dict[Scope, set[int]] = {}
         """Sightings that could not be spooled: the next trip takes them. Written under the lock of the tallies."""
         self.up = False
@@ -68,11 +70,13 @@ class Courier:
     def refresh(self, window: Window, now: float) -> None:
         """Read the numbers of the window's periods, which other processes add to, and renew claims to places."""
         with self._travel():
-            if self.ledger.forgetful:
-                self._follow_incarnation(now)
+            if self._memory is not None:
+                self._follow_incarnation(self._memory, now)
             self._merge(window)
             for kind, period in window.periods.items():
                 self._read(window, kind, period)
+            if self._memory is not None:
+                _noted(self._memory.note)
             with self.tallies.lock:
                 claimed = [tally for tally in self.tallies.by_scope.values() if tally.allowed is not None]
             for tally in claimed:
@@ -137,7 +141,7 @@ class Courier:
             try:
                 if not self._bound:
                     self.ledger.bind(self._calendar.zone)
-                    self._note_incarnation()
+                    self._recall()
                     self._bound = True
                 yield
             except LedgerMismatch as error:
@@ -224,17 +228,20 @@ class Courier:
         found = self.ledger.totals(period)
         declared = self.ledger.declarations(period)
         with self.tallies.lock:
-            for name in {*found, *(each.license for each in declared)}:
+            once = self._memory.highest if self._memory is not None else ()  # what it had and has no more is told
+            known = [scope.license for scope in (*self.tallies.by_scope, *once) if scope.period == period]
+            for name in {*found, *known, *(each.license for each in declared)}:
                 if kind is Kind.MONTH:
                     window.member(name)  # a license that only siblings served is shown too
                 tally = self.tallies.of(Scope(period, name))
                 self._set(tally, found.get(name, NOTHING))
                 tally.declarations = tuple(each for each in declared if each.license == name)
+            if self._memory is not None:
+                self._memory.learn_declared(declared)
 
-    @staticmethod
-    def _set(tally: Tally, totals: Totals) -> None:
+    def _set(self, tally: Tally, totals: Totals) -> None:
         tally.totals = totals
-        tally.highest = max(tally.highest, totals.users)
+        tally.highest = totals.users if self._memory is None else self._memory.learn(tally.scope, totals.users)
 
     def _claim(self, tally: Tally, allowed: int, more: int, now: float) -> None:
         with self.tallies.lock:
@@ -263,27 +270,40 @@ class Courier:
         self._tracked_from = min((each for each in self.ledger.periods() if len(each) == len(today)), default=None)
         self._merged = today
 
-    def _note_incarnation(self) -> None:
+    def _recall(self) -> None:
         """Know which incarnation the first write goes to, so that a later one is noticed."""
-        if self.ledger.forgetful and self._incarnation is None:
-            self._incarnation = self.spool.remembered()
-            if self._incarnation is None:
-                self._incarnation = self.ledger.incarnation()
-                self.spool.remember(self._incarnation)
+        if self.ledger.forgetful and self._memory is None:
+            memory = Memory(self.spool.directory)
+            if memory.incarnation is None:
+                _noted(memory.meet, self.ledger.incarnation())
+            self._memory = memory
 
-    def _follow_incarnation(self, now: float) -> None:
+    def _follow_incarnation(self, memory: Memory, now: float) -> None:
         found = self.ledger.incarnation()
-        if found != self._incarnation:
-            log.warning("usage: the ledger was restarted or replaced; everything kept is written to it again")
-            self._bound = False
-            self._keys.clear()
-            self._merged = ""
-            self.ledger.bind(self._calendar.zone)
-            for batch in self.spool.kept(GROUP):
-                self._write(batch.sightings, {}, self._calendar.day(batch.segment.opened), now)
-            with self.tallies.lock:
-                for tally in self.tallies.by_scope.values():
-                    tally.unidentified_sent = 0
-            self.replays += 1
-            self.spool.remember(found)
-            self._incarnation = found
+        if found == memory.incarnation:
+            return
+        log.warning("usage: the ledger was restarted or replaced; everything kept is written to it again")
+        self._bound = False
+        self._keys.clear()
+        self._merged = ""
+        self.ledger.bind(self._calendar.zone)
+        for batch in self.spool.kept(GROUP):
+            self._write(batch.sightings, {}, self._calendar.day(batch.segment.opened), now)
+        for period in {each.period for each in memory.declarations}:
+            there = {(each.license, each.source) for each in self.ledger.declarations(period)}
+            for each in memory.declarations:
+                if each.period == period and (each.license, each.source) not in there:
+                    self.ledger.declare(each)
+        with self.tallies.lock:
+            for tally in self.tallies.by_scope.values():
+                tally.unidentified_sent = 0
+        self.replays += 1
+        _noted(memory.meet, found)
+
+
+def _noted(note: Callable[..., None], *arguments: str) -> None:
+    """Let the memory be written down; if that fails a later process does not know what this one knows."""
+    try:
+        note(*arguments)
+    except OSError as error:
+        log.error("usage: what is known of the ledger cannot be noted: %s", error)  # noqa: TRY400  (expected)

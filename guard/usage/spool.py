@@ -12,12 +12,13 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from guard.usage.ledger import Scope
+from guard.usage.memory import Memory
 from guard.usage.period import month_of
 from guard.usage.segment import RECORD_BYTES, Batch, DamagedHeader, Segment, SpoolError, WriteCall
 
@@ -191,22 +192,6 @@ class Spool:
         except OSError as error:
             raise SpoolError(f"usage spool {self.directory}: {error}") from error
 
-    def remembered(self) -> str | None:
-        """Return what ``remember`` was told last, by any process of the directory; None if it never was."""
-        try:
-            return (self.directory / "incarnation").read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            return None
-
-    def remember(self, incarnation: str) -> None:
-        """Note which incarnation of the ledger has everything that is kept. Raises SpoolError."""
-        draft = self.directory / f"{_name()}.incarnation"
-        try:
-            draft.write_text(incarnation, encoding="utf-8")
-            draft.replace(self.directory / "incarnation")
-        except OSError as error:
-            raise SpoolError(f"usage spool {self.directory}: {error}") from error
-
     def discard(self, before: float) -> None:
         """Delete kept segments whose last record was written before ``before`` (epoch seconds)."""
         for path in self.directory.glob("*.kept"):
@@ -294,10 +279,12 @@ class Spool:
 
 
 class Leftover(NamedTuple):
-    """What a look into a spool directory found that is on its way to the ledger."""
+    """What a look into a spool directory found that is on its way to the ledger, and what is remembered of that one."""
 
     sightings: dict[Scope, set[int]]
     damaged: int
+    highest: Mapping[Scope, int]
+    """The most users the ledger was seen with: where it has fewer, it lost some."""
 
 
 def inspect(directory: Path, fingerprint_of: Callable[[str], str | None]) -> Leftover:
@@ -327,7 +314,7 @@ def inspect(directory: Path, fingerprint_of: Callable[[str], str | None]) -> Lef
                     sightings.setdefault(scope, set()).update(users)
     except OSError as error:
         raise SpoolError(f"usage spool {directory}: {error}") from error
-    return Leftover(sightings, damaged)
+    return Leftover(sightings, damaged, Memory(directory).highest)
 
 
 def _name() -> str:

@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from usage_world import NOVEMBER, PRINT, MemoryLedger, abandon
 
 from guard.usage.counter import UsageCounter
+from guard.usage.declaration import Declaration, Part
 from guard.usage.ledger import LedgerUnavailable, Totals
 from guard.usage.period import Calendar, Kind, days_of
 from guard.usage.spool import Spool, SpoolError
@@ -38,7 +40,7 @@ class Forgetful(MemoryLedger):
     def restart(self, *, empty):
         self.life += "+"
         if empty:
-            for store in (self.rows, self.owners, self._facts, self._leases, self._grown):
+            for store in (self.rows, self.owners, self._facts, self._leases, self._grown, self._declared):
                 store.clear()
 
 
@@ -161,6 +163,40 @@ def test_what_nobody_kept_is_told_as_lost(tmp_path):
     count = counter.counts(NOW)["qwen"]
     assert (count.users, count.lost, count.lower, count.upper) == (1, 3, 1, 4)
     counter._spool.close()
+
+
+def test_a_license_that_only_others_served_is_not_forgotten_with_them(tmp_path):
+    ledger = Forgetful()
+    counter = aged(ledger, tmp_path, [NOW])
+    ledger.rows["2026-11", "kimi"] = {100, 101, 102}
+    counter.refresh()
+    ledger.restart(empty=True)
+    counter.refresh()
+    assert (counter.counts(NOW)["kimi"].users, counter.counts(NOW)["kimi"].lost) == (0, 3)
+    counter._spool.close()
+    heir = aged(ledger, tmp_path, [NOW])
+    heir.start()
+    assert heir.counts(NOW)["kimi"].lost == 3, "known from the process before"
+    assert heir.stop(5)
+
+
+def test_numbers_from_outside_are_declared_again(tmp_path):
+    ledger = Forgetful()
+    app = Declaration("qwen", "2026-11", "app", Part.PRODUCT, 900, 0, "legal@example.org", "2026-11-20")
+    ledger.declare(app)
+    counter = aged(ledger, tmp_path, [NOW])
+    counter.refresh()
+    counter._spool.close()
+    ledger.restart(empty=True)
+    heir = aged(ledger, tmp_path, [NOW])
+    heir.start()
+    assert list(ledger.declarations("2026-11")) == [app]
+    ledger.restart(empty=True)
+    newer = replace(app, users=12)
+    ledger.declare(newer)
+    heir.refresh()
+    assert list(ledger.declarations("2026-11")) == [newer], "what was stated since then stands"
+    assert heir.stop(5)
 
 
 def test_a_replay_that_breaks_off_begins_anew(tmp_path):

@@ -361,7 +361,7 @@ def test_a_look_from_outside_touches_nothing(tmp_path):
     spool.append([QWEN], 1, NOW)
     spool.append([QWEN, KIMI], 2, NOW)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert inspect(tmp_path, KEY) == ({QWEN: {1, 2}, KIMI: {2}}, 0)
+    assert inspect(tmp_path, KEY) == ({QWEN: {1, 2}, KIMI: {2}}, 0, {})
     assert inspect(tmp_path, lambda month: "f" * 16).sightings == {}
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert drain(spool) == {QWEN: [1, 2], KIMI: [2]}
@@ -433,11 +433,3 @@ def test_kept_segments_are_discarded_when_their_last_record_is_old(tmp_path):
     spool.discard(NOW - 50)
     assert not old.exists()
     assert new.exists()
-
-
-def test_the_spool_remembers_which_ledger_has_everything(tmp_path):
-    spool = Spool(tmp_path, KEY)
-    assert spool.remembered() is None
-    spool.remember("one")
-    spool.remember("two")
-    assert Spool(tmp_path, KEY).remembered() == "two"
