@@ -1,11 +1,13 @@
-"""How much memory do users take in Redis, and how far off is an estimate? Fed for real, by the ledger's own writes.
+"""How much room do users take in a ledger, and how far off is an estimate? Fed for real, by the ledger's own writes.
 
 Distinct pseudonyms (splitmix64 of a counter: a bijection, so distinct by construction) go into one month of one license
-by ``Ledger.write``, 4,096 at a time, from several processes. Exact: bytes a user by INFO memory, before and after.
-Estimated: the error beside the bound that the ledger states, at every power of ten.
+by ``Ledger.write``, 4,096 at a time, from several processes. Exact: bytes a user, in Redis by INFO memory before and
+after, in SQLite by the size of the file. Estimated: the error beside the bounds that the ledger states, and the memory,
+at every power of ten.
 
-    python benchmarks/redis_ledgers.py [exact] [--users 20000000]
-    python benchmarks/redis_ledgers.py estimate [--users 100000000] [--shards 256]
+    python benchmarks/ledgers.py [redis] [--users 20000000]
+    python benchmarks/ledgers.py sqlite [--users 2000000]
+    python benchmarks/ledgers.py estimate [--users 100000000] [--shards 256]
 """
 
 import argparse
@@ -19,7 +21,7 @@ from pathlib import Path
 import redis
 from sightings import redis_server
 
-from guard.usage.address import open_ledger
+from guard.usage.address import open_ledger, sqlite_url
 from guard.usage.ledger import Scope
 
 SCOPE = Scope("2026-11", "qwen-2024")
@@ -82,6 +84,18 @@ def exact(socket, url, users):
     }
 
 
+def sqlite(folder, users):
+    """Return bytes a user of the file that the embedded ledger is, once its log is folded into it."""
+    path = folder / "ledger.db"
+    url = sqlite_url(path)
+    open_ledger(url).close()
+    seconds = fed(url, 0, users)
+    ledger = open_ledger(url)
+    assert ledger.users(SCOPE) == users
+    ledger.close()
+    return {"users": users, "bytes a user": path.stat().st_size / users, "users a second": users / seconds}
+
+
 def estimate(socket, url, users, shards):
     """Return the estimate, its error, the stated bounds and bytes, at every power of ten up to ``users``."""
     url = url.replace("redis+unix", "redis+unix+hll").replace("?users=1000000", f"?shards={shards}")
@@ -117,12 +131,14 @@ def estimate(socket, url, users, shards):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kind", nargs="?", default="exact", choices=["exact", "estimate"])
+    parser.add_argument("kind", nargs="?", default="redis", choices=["redis", "sqlite", "estimate"])
     parser.add_argument("--users", type=int)
     parser.add_argument("--shards", type=int, default=256)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, redis_server(Path(name)) as (url, _):
-        if options.kind == "exact":
+        if options.kind == "sqlite":
+            found = sqlite(Path(name), options.users or 2_000_000)
+        elif options.kind == "redis":
             found = exact(f"{name}/redis.sock", url, options.users or 20_000_000)
         else:
             found = estimate(f"{name}/redis.sock", url, options.users or 100_000_000, options.shards)
