@@ -15,12 +15,13 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from guard.exchange.count import ask_ledger, settle
 from guard.exchange.exchange import Exchange
 from guard.exchange.head import Head
-from guard.exchange.identify import believed
+from guard.exchange.identify import believed, without_own_keys
 from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
 from guard.exchange.record import Ending, record
 from guard.exchange.refusal import Code, Refusal
@@ -83,6 +84,8 @@ class GuardMiddleware:
     def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
         self.app = app
         self.runtime = runtime
+        self.failure: Exception | None = None
+        """Why it did not start."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -119,6 +122,7 @@ class GuardMiddleware:
             if started:
                 await self.runtime.stop()
             else:
+                self.failure = error
                 # uvicorn takes an exception here for "no lifespan support" and serves on, unguarded.
                 log.critical("guard cannot start: %s", error)
                 await send({"type": "lifespan.startup.failed", "message": f"guard cannot start: {error}"})
@@ -186,7 +190,7 @@ class GuardMiddleware:
         """Walk the steps; token prompts are turned into text between those that need none and those that read it."""
         refusal = walk(exchange, BEFORE_TEXT)
         if refusal is None and exchange.undecided:
-            refusal = await asyncio.to_thread(ask_ledger, exchange)
+            refusal = await _asked(exchange)
         if refusal is None and exchange.inquiry.token_prompts:
             refusal = await self._detokenize(exchange, scope)
         return refusal or walk(exchange, BEFORE_FORWARD)
@@ -203,7 +207,9 @@ class GuardMiddleware:
             record(exchange, Ending.REFUSED)
 
     def _forwarded(self, scope: Scope, exchange: Exchange, body: bytes) -> Scope:
-        """Return the scope for the server behind: known headers, our body's, identity headers of trusted hops only."""
+        """Return the scope for the server behind: known headers without Guard's own keys, our body's, identity
+        headers of trusted hops only.
+        """
         policy, head = exchange.snapshot.identity, exchange.head
         kept = FORWARDED
         if policy.trusted_headers:
@@ -212,7 +218,7 @@ class GuardMiddleware:
             kept = kept - {policy.namespace_header}
         if policy.assertions:
             kept = kept - {assertion.header for assertion in policy.assertions}
-        headers = [(name, value) for name, value in head.headers if name in kept]
+        headers = without_own_keys(policy, ((name, value) for name, value in head.headers if name in kept))
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(body)).encode()))
         return {**scope, "headers": headers, "query_string": b""}
@@ -222,11 +228,12 @@ class GuardMiddleware:
         if len(exchange.inquiry.token_prompts) > MOST_TOKEN_PROMPTS:
             message = f"Too many prompts of token ids; allowed: {MOST_TOKEN_PROMPTS}."
             return exchange.refuse(Refusal(400, Code.MALFORMED, message))
+        asking = {**scope, "headers": without_own_keys(exchange.snapshot.identity, exchange.head.headers)}
         for index, tokens in enumerate(exchange.inquiry.token_prompts):
             query: dict[str, Any] = {"tokens": tokens}
             if exchange.inquiry.model is not None:
                 query["model"] = exchange.inquiry.model
-            status, answer = await ask(self.app, scope, "/detokenize", query)
+            status, answer = await ask(self.app, asking, "/detokenize", query)
             text = answer.get("prompt") if isinstance(answer, dict) else None
             if status != 200 or not isinstance(text, str):
                 # Not a matter of license: in shadow mode too Guard forwards only what it can read.
@@ -235,6 +242,20 @@ class GuardMiddleware:
                 )
             exchange.inquiry.segments.append(Segment(Source.USER, text, f"prompt[{index}]"))
         return None
+
+
+_ASKING = ThreadPoolExecutor(8, "guard-ask")
+"""Threads that wait for the ledger: of their own, so that nothing else waits behind a ledger that does not answer."""
+
+
+async def _asked(exchange: Exchange) -> Refusal | None:
+    """Let the ledger decide. A request that is cancelled meanwhile gives back the place that it gets all the same."""
+    asking = asyncio.get_running_loop().run_in_executor(_ASKING, ask_ledger, exchange)
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        asking.add_done_callback(lambda _: settle(exchange))
+        raise
 
 
 def _unreadable(error: Exception) -> Refusal:

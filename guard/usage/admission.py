@@ -40,7 +40,7 @@ class Admissions:
         for limit, tally in wanted:
             allowed = _allowed(limit, tally)
             if self._courier.ask(tally, key, allowed, now):
-                if at_limit is AtLimit.REFUSE_ALL and tally.users > allowed:
+                if at_limit is AtLimit.REFUSE_ALL and tally.totals.users > allowed:
                     return Reservation(Admission.REFUSED, limit)
                 continue
             unknown.append((limit, tally))
@@ -75,7 +75,7 @@ class Admissions:
             member = window.member(limit.license)
             tally = self._tallies.of(Scope(period, limit.license))
             if key is not None and member.bit and window.seen.has(key, member.bit):
-                if at_limit is AtLimit.REFUSE_ALL and tally.users > _allowed(limit, tally):
+                if at_limit is AtLimit.REFUSE_ALL and tally.totals.users > _allowed(limit, tally):
                     return Reservation(Admission.REFUSED, limit)
                 continue
             known = strictest.get(tally.scope)
@@ -116,4 +116,4 @@ def _allowed(limit: Limit, tally: Tally) -> int:
     """Return how many users the ledger may have: what the limit allows, less what was declared beside it."""
     if not tally.declarations or limit.products == "each":  # nothing is added up
         return limit.allowed
-    return limit.allowed - bounds(tally.totals, tally.declarations, limit.products, limit.affiliates).beyond
+    return limit.allowed - bounds(tally.totals, tally.declarations, limit).beyond

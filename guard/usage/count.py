@@ -31,6 +31,9 @@ class Count:
     complete: bool = True
     """False for a rolling window whose earlier days are not merged, or were not tracked."""
 
+    known: bool = True
+    """False while the ledger was not read in this period since the process began: it may have any number of users."""
+
     @property
     def lower(self) -> int:
         """The fewest users there can be."""

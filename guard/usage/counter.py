@@ -13,6 +13,7 @@ from guard.usage.flusher import Flusher
 from guard.usage.ledger import Ledger, LedgerError, LedgerMismatch, LedgerUnavailable, Scope
 from guard.usage.period import Calendar, Kind, month_of
 from guard.usage.reservation import Admission, Reservation
+from guard.usage.seen import SeenCache
 from guard.usage.spool import Spool, SpoolError
 from guard.usage.thresholds import AtLimit, Limit
 from guard.usage.window import Stack, Tallies, Tally, Window
@@ -22,7 +23,7 @@ __all__ = ["Admission", "Count", "Reservation", "UsageCounter"]
 LATE = 3600.0
 """Seconds into a period after which the seen cache of the period before is dropped."""
 EXPIRE = 3600.0
-"""Seconds between looks for periods whose users may be forgotten."""
+"""Seconds that the clock has to say the same month before older ones are forgotten, and between such looks."""
 
 
 class UsageCounter:
@@ -73,7 +74,8 @@ class UsageCounter:
         self._other: Window | None = None
         """The period before or after, for requests that are late at the boundary and clocks that are set back."""
         self._turning = threading.Lock()
-        self._expire_from = 0.0
+        self._expiring = "", 0.0
+        """The month that the clock says, and since when it was seen to say so."""
         self._flusher = Flusher(self._round)
 
     def start(self) -> None:
@@ -88,6 +90,7 @@ class UsageCounter:
             self._courier.agree_on_key(month_of(self._window.period.id))
             self.flush()
             self._courier.refresh(self._window, now)
+            self._courier.replay(now)
         self._flusher.start()
 
     def stop(self, timeout: float) -> bool:
@@ -101,7 +104,7 @@ class UsageCounter:
         with suppress(LedgerUnavailable, LedgerError, SpoolError):
             self.flush()
             self._courier.give_back()
-        done = not self._spool.records
+        done = not self._spool.records and not self.unspooled
         self._spool.close()
         return done
 
@@ -167,31 +170,38 @@ class UsageCounter:
                 stack = stack.without(known)
                 if not stack.members:  # another thread was faster
                     return False
+            fresh = [member.scope for member in stack.members]
             try:
-                self._spool.append([member.scope for member in stack.members], key, now)
+                self._spool.append(fresh, key, now)
                 self.spool_error = None
             except SpoolError as error:
                 self.spool_error = error
-                if not self._hold(stack, key):
+                held = self._hold(stack, key)
+                if held is None:
                     raise
+                fresh = held
             window.seen.add(key, sum(member.bit for member in stack.members))
             for member in stack.members:
                 for tally in member.tallies:
-                    tally.pending += 1
+                    tally.pending += member.scope in fresh
                     tally.places.pop(key, None)
                     scarce = scarce or (tally.allowed is not None and tally.scarce)
         if scarce:
             self._flusher.nudge()
         return True
 
-    def _hold(self, stack: Stack, key: int) -> bool:
-        """Keep in memory a sighting that could not be spooled, if that is wanted and there is room for it."""
+    def _hold(self, stack: Stack, key: int) -> list[Scope] | None:
+        """Keep in memory a sighting that could not be spooled, if that is wanted and there is room for it.
+
+        Returns the scopes in which it was not waiting already; None if it is not kept.
+        """
         waiting = self._courier.unspooled
         if not self._serve_unspooled or sum(map(len, waiting.values())) >= UNSPOOLED:
-            return False
-        for member in stack.members:
-            waiting.setdefault(member.scope, set()).add(key)
-        return True
+            return None
+        fresh = [member.scope for member in stack.members if key not in waiting.get(member.scope, ())]
+        for scope in fresh:
+            waiting.setdefault(scope, set()).add(key)
+        return fresh
 
     def seen(self, license: str, key: int, now: float) -> bool:
         """Return True if this process knows ``key`` to be counted under ``license``: from memory, no I/O."""
@@ -208,10 +218,10 @@ class UsageCounter:
         period = window.periods.get(kind)
         if period is None:
             return {}
-        complete = self._courier.complete(period)
+        complete, known = self._courier.complete(period), period in self._courier.known
         with self._tallies.lock:
             tallies = [(name, self._tallies.of(Scope(period, name))) for name in window.members]
-            return {name: _count(name, kind, tally, complete) for name, tally in tallies}
+            return {name: _count(name, kind, tally, complete=complete, known=known) for name, tally in tallies}
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -273,8 +283,10 @@ class UsageCounter:
 
     def refresh(self) -> None:
         """Read the current periods' numbers, which sibling processes add to. Raises as ``flush``."""
-        window = self._window
-        self._courier.refresh(window, self._clock())
+        now = self._clock()
+        window = self._window_at(now)
+        if self._courier.refresh(window, now):
+            window.seen = SeenCache(self._seen_capacity)  # whoever was never spooled has to be seen once more
         self._unread = self._unread and window is not self._window
 
     def _round(self, *, refresh: bool, adopt: bool) -> None:
@@ -285,18 +297,27 @@ class UsageCounter:
             with suppress(*[SpoolError] * self._serve_unspooled):  # what waits in memory is to go on
                 self._spool.probe()
                 self.spool_error = None
-        if refresh or self._unread:
-            self._window_at(now)  # midnight comes without requests too
+        try:
             self.flush()
-            self.refresh()
-        self.flush()
+        finally:  # a segment that cannot be read keeps no number from being read
+            if refresh or self._unread:
+                self._window_at(now)  # midnight comes without requests too
+                self.refresh()
         if adopt:
-            self._spool.adopt(now)
-            if not self._expire_from <= now < self._expire_from + EXPIRE:
-                self._courier.expire(now, self._keep)
-                self._expire_from = now
+            self._expire(now)
             if self._other is not None and now - self._window.start > LATE:
                 self._other = None
+            self._courier.replay(now)
+            self._spool.adopt(now)
+
+    def _expire(self, now: float) -> None:
+        """Let periods that are over be forgotten, once an hour: not by a clock that is ahead for less than that."""
+        month = month_of(self._calendar.day(now))
+        if month != self._expiring[0] or now < self._expiring[1]:
+            self._expiring = month, now
+        elif now >= self._expiring[1] + EXPIRE:
+            self._courier.expire(now, self._keep)
+            self._expiring = month, now
 
     def _window_at(self, now: float) -> Window:
         window = self._window
@@ -321,7 +342,7 @@ class UsageCounter:
         return Window(self._calendar.period(now), self._calendar.periods(now), self._seen_capacity, self._tallies)
 
 
-def _count(name: str, kind: Kind, tally: Tally, complete: bool) -> Count:
+def _count(name: str, kind: Kind, tally: Tally, *, complete: bool, known: bool) -> Count:
     return Count(
         name,
         kind,
@@ -333,4 +354,5 @@ def _count(name: str, kind: Kind, tally: Tally, complete: bool) -> Count:
         tally.lost,
         tally.declarations,
         complete,
+        known,
     )

@@ -2,13 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from hashlib import blake2b
+from itertools import chain, islice
 
 from guard.usage.ledger import Ledger, LedgerError, LedgerMismatch, LedgerUnavailable, Scope, Totals
 from guard.usage.memory import Memory
 from guard.usage.period import Kind, days_of, month_before, month_of
+from guard.usage.segment import Batch
 from guard.usage.spool import Spool
 from guard.usage.window import NOTHING, Tallies, Tally, Window
 
@@ -19,6 +21,10 @@ EXTRA = 1000
 LEASE = 1800.0
 """Seconds that free places are given away without a renewed claim: half the ledger's lease (``LEASE_SECONDS``)."""
 DAY = 86400.0
+PATIENCE = 1.0
+"""Seconds that a request waits for others' trips, and for which nobody asks a ledger again that did not answer."""
+SKEW = 600.0
+"""Seconds before midnight from which on sightings go into the next day's windows too: clocks differ."""
 UNSPOOLED = 1_000_000
 """Sightings that are held in memory at most where the spool cannot be written and requests are served all the same."""
 
@@ -45,6 +51,11 @@ class Courier:
         """The day whose rolling windows have their earlier days."""
         self._tracked_from: str | None = None
         self._expired: set[str] = set()
+        self.known: frozenset[str] = frozenset()
+        """Periods whose numbers the ledger has told since this process began."""
+        self._refusing_until = 0.0
+        self._held = False
+        """True once the ledger has sightings that no spool has."""
         self._memory: Memory | None = None
         """Of a ledger that may forget, once it was reached."""
         self.unspooled: dict[Scope, set[int]] = {}
@@ -67,11 +78,21 @@ class Courier:
             for tally in scarce:  # elsewhere the next refresh will do
                 self._claim(tally, tally.allowed or 0, 0, now)
 
-    def refresh(self, window: Window, now: float) -> None:
-        """Read the numbers of the window's periods, which other processes add to, and renew claims to places."""
+    def replay(self, now: float) -> None:
+        """Write again what siblings' segments have from another life of the ledger, if it may forget."""
+        if self.ledger.forgetful:
+            with self._travel():
+                self._write_again(self.spool.kept(GROUP), now)
+
+    def refresh(self, window: Window, now: float) -> bool:
+        """Read the numbers of the window's periods, which other processes add to, and renew claims to places.
+
+        Returns True if the ledger lost sightings that were never spooled: then nobody counts as seen any more.
+        """
+        lost = False
         with self._travel():
             if self._memory is not None:
-                self._follow_incarnation(self._memory, now)
+                lost = self._follow_incarnation(self._memory, now) and self._held
             self._merge(window)
             for kind, period in window.periods.items():
                 self._read(window, kind, period)
@@ -81,6 +102,7 @@ class Courier:
                 claimed = [tally for tally in self.tallies.by_scope.values() if tally.allowed is not None]
             for tally in claimed:
                 self._claim(tally, tally.allowed or 0, 0, now)
+        return lost
 
     def ask(self, tally: Tally, key: int | None, allowed: int, now: float) -> bool:
         """Ask the ledger whether ``key`` is a user of the tally's scope, or else for a free place: one trip.
@@ -88,13 +110,19 @@ class Courier:
         Returns True if the user is known. The places that were granted are in the tally, for the caller to look at
         under the lock.
         """
-        with self._travel():
-            if key is not None and self.ledger.exact and self.ledger.contains(tally.scope, key):
-                return True
-            if tally.pending:
-                self._flush(now)
-            self._claim(tally, allowed, 1, now)
-            return False
+        if not self.up and now < self._refusing_until:
+            raise LedgerUnavailable("the ledger did not answer a moment ago")
+        try:
+            with self._travel(PATIENCE):
+                if key is not None and self.ledger.exact and self.ledger.contains(tally.scope, key):
+                    return True
+                if tally.pending:
+                    self._flush(now)
+                self._claim(tally, allowed, 1, now)
+                return False
+        except LedgerUnavailable:  # whoever comes next is not to wait as long for the same answer
+            self._refusing_until = now + PATIENCE
+            raise
 
     def expire(self, now: float, keep: int) -> None:
         """Let the ledger forget who was in periods that are over for good, and the spool what it kept of them.
@@ -136,21 +164,24 @@ class Courier:
         )
 
     @contextmanager
-    def _travel(self) -> Iterator[None]:
-        with self._travelling:
-            try:
-                if not self._bound:
-                    self.ledger.bind(self._calendar.zone)
-                    self._recall()
-                    self._bound = True
-                yield
-            except LedgerMismatch as error:
-                self.up, self.mismatch = False, error
-                raise
-            except (LedgerUnavailable, LedgerError):
-                self.up = False
-                raise
+    def _travel(self, patience: float = -1) -> Iterator[None]:
+        if not self._travelling.acquire(timeout=patience):
+            raise LedgerUnavailable(f"the ledger did not answer others within {patience:g} s")
+        try:
+            if not self._bound:
+                self.ledger.bind(self._calendar.zone)
+                self._recall()
+                self._bound = True
+            yield
             self.up, self.mismatch = True, None
+        except LedgerMismatch as error:
+            self.up, self.mismatch = False, error
+            raise
+        except (LedgerUnavailable, LedgerError):
+            self.up = False
+            raise
+        finally:
+            self._travelling.release()
 
     def agree_on_key(self, month: str) -> None:
         """Record in the ledger which key the users of ``month`` are under. Raises LedgerMismatch."""
@@ -184,6 +215,7 @@ class Courier:
         with self.tallies.lock:
             if batch is None or not batch.segment.adopted:
                 self._arrived(sightings)
+            self._held = self._held or bool(held)
             for scope, users in held.items():
                 self.unspooled[scope].difference_update(users)
         if batch:
@@ -200,7 +232,7 @@ class Courier:
     def _write(
         self, sightings: Mapping[Scope, Sequence[int]], unidentified: Mapping[Scope, int], day: str | None, now: float
     ) -> None:
-        today = self._calendar.day(now)
+        today = self._calendar.day(now + SKEW)  # tomorrow's windows have today's users anyhow
         counted: dict[Scope, list[int]] = {}
         for (period, license), users in sightings.items():
             for each in self._calendar.windows(period, today):
@@ -227,6 +259,7 @@ class Courier:
     def _read(self, window: Window, kind: Kind, period: str) -> None:
         found = self.ledger.totals(period)
         declared = self.ledger.declarations(period)
+        self.known = self.known | {period}
         with self.tallies.lock:
             once = self._memory.highest if self._memory is not None else ()  # what it had and has no more is told
             known = [scope.license for scope in (*self.tallies.by_scope, *once) if scope.period == period]
@@ -276,19 +309,21 @@ class Courier:
             memory = Memory(self.spool.directory)
             if memory.incarnation is None:
                 _noted(memory.meet, self.ledger.incarnation())
+            self.spool.tag = _tag(memory.incarnation)
             self._memory = memory
 
-    def _follow_incarnation(self, memory: Memory, now: float) -> None:
+    def _follow_incarnation(self, memory: Memory, now: float) -> bool:
+        """Write everything again that another life of the ledger had; return True if this is another one."""
         found = self.ledger.incarnation()
         if found == memory.incarnation:
-            return
+            return False
         log.warning("usage: the ledger was restarted or replaced; everything kept is written to it again")
         self._bound = False
         self._keys.clear()
         self._merged = ""
         self.ledger.bind(self._calendar.zone)
-        for batch in self.spool.kept(GROUP):
-            self._write(batch.sightings, {}, self._calendar.day(batch.segment.opened), now)
+        self.spool.tag = _tag(found)
+        self._write_again(chain(self.spool.acknowledged(GROUP), self.spool.kept(GROUP)), now)
         for period in {each.period for each in memory.declarations}:
             there = {(each.license, each.source) for each in self.ledger.declarations(period)}
             for each in memory.declarations:
@@ -299,6 +334,16 @@ class Courier:
                 tally.unidentified_sent = 0
         self.replays += 1
         _noted(memory.meet, found)
+        return True
+
+    def _write_again(self, batches: Iterable[Batch], now: float) -> None:
+        for batch in batches:
+            self._write(batch.sightings, {}, self._calendar.day(batch.segment.opened), now)
+
+
+def _tag(incarnation: str | None) -> str:
+    """Return a name for a life of the ledger that fits into a file's."""
+    return blake2b((incarnation or "").encode(), digest_size=6).hexdigest()
 
 
 def _noted(note: Callable[..., None], *arguments: str) -> None:

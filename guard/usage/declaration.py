@@ -1,7 +1,7 @@
 """A number from outside: users of services that Guard does not see, stated by a person or another gateway."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Self
 
@@ -45,5 +45,6 @@ class Declaration:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Return the declaration in ``text``, which ``to_json`` made."""
-        fields = json.loads(text)
-        return cls(**{**fields, "part": Part(fields["part"])})
+        found = json.loads(text)
+        known = {each.name: found[each.name] for each in fields(cls)}  # a newer version may have written more
+        return cls(**{**known, "part": Part(known["part"])})

@@ -75,6 +75,10 @@ class Flusher:
                 if not self._failures:
                     log.error("usage: %s; sightings stay in the spool until it is better", error)  # noqa: TRY400
                 self._failures = min(self._failures + 1, 10)
+            except Exception:
+                # A mistake of ours, or data nobody foresaw: a thread that is gone would let the spool grow for ever.
+                log.exception("usage: the round failed; sightings stay in the spool until it is better")
+                self._failures = min(self._failures + 1, 10)
             else:
                 if self._failures:
                     log.info("usage: the ledger is reached again")

@@ -10,10 +10,9 @@ import os
 import secrets
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
-from guard.usage.declaration import Declaration, Part
+from guard.usage.declaration import Declaration
 from guard.usage.ledger import Scope
 
 NAME = "ledger.json"
@@ -36,7 +35,7 @@ class Memory:
             noted = json.loads(self._path.read_text(encoding="utf-8"))
             self.incarnation = noted["incarnation"]
             self.highest = {Scope(period, license): users for period, license, users in noted["highest"]}
-            self.learn_declared([Declaration(**{**each, "part": Part(each["part"])}) for each in noted["declarations"]])
+            self.learn_declared([Declaration.from_json(each) for each in noted["declarations"]])
             self._changed = False
 
     @property
@@ -81,7 +80,7 @@ class Memory:
             {
                 "incarnation": self.incarnation,
                 "highest": [[*scope, users] for scope, users in sorted(self.highest.items())],
-                "declarations": [asdict(each) for each in self._declared.values() if each.period[:7] in months],
+                "declarations": [each.to_json() for each in self._declared.values() if each.period[:7] in months],
             }
         )
         draft = self._path.with_name(f"{NAME}.{os.getpid()}-{secrets.token_hex(6)}")

@@ -56,6 +56,8 @@ class Spool:
         self.fsync = fsync
         self.fingerprint_of = fingerprint_of
         self._keep = keep
+        self.tag = "none"
+        """Names the life of the ledger that acknowledges now; kept segments carry the one that has them."""
         self._capacity = max(1, segment_bytes // RECORD_BYTES)
         self._seconds = segment_seconds or (KEPT_SECONDS if keep else SEGMENT_SECONDS)
         self._write = write
@@ -137,7 +139,7 @@ class Spool:
                     continue
             except DamagedHeader as error:
                 log.error("usage spool: %s; set aside", error)  # noqa: TRY400  (expected: no traceback)
-                self._set_aside(path, max(1, path.stat().st_size // RECORD_BYTES))
+                self._set_aside(path, _records_in(path))
                 continue
             except OSError as error:
                 problems.append(str(error))
@@ -164,33 +166,47 @@ class Spool:
             raise SpoolError(f"usage spool {self.directory}: {'; '.join(problems)}")
 
     def kept(self, limit: int) -> Iterator[Batch]:
-        """Yield everything the ledger acknowledged and the spool still has, in batches of up to ``limit`` records.
+        """Yield what another life of the ledger acknowledged (see ``tag``), in batches of up to ``limit`` records.
 
-        Those of other processes in the directory too. For the one thread that reads batches; nothing is to be
-        acknowledged. Raises SpoolError.
+        Those of other processes in the directory too. A kept segment that was gone through has this life's tag. For the
+        one thread that reads batches; nothing is to be acknowledged. Raises SpoolError.
         """
+        try:
+            for path in sorted(self.directory.glob("*.kept")):
+                if path.suffixes[-2:-1] == [f".{self.tag}"]:
+                    continue
+                try:
+                    segment = Segment.peek(path)
+                except FileNotFoundError:  # a sibling discarded it, or went through it
+                    continue
+                except DamagedHeader as error:
+                    log.error("usage spool: %s; what it held may be lost", error)  # noqa: TRY400  (expected)
+                    continue
+                try:
+                    if any(key != self.fingerprint_of(month) for month, key in segment.keys.items()):
+                        continue
+                    for first in range(0, segment.written, limit):
+                        yield segment.read_at(first, limit)
+                    with suppress(FileNotFoundError):
+                        path.rename(self._kept_name(path))
+                finally:
+                    segment.close()
+        except OSError as error:
+            raise SpoolError(f"usage spool {self.directory}: {error}") from error
+
+    def acknowledged(self, limit: int) -> Iterator[Batch]:
+        """Yield what the ledger acknowledged of the segments that this process still holds. Raises as ``kept``."""
         with self._lock:
             own = [(segment, segment.acknowledged) for segment in self._segments]
         try:
             for segment, acknowledged in own:
                 for first in range(0, acknowledged, limit):
                     yield segment.read_at(first, min(limit, acknowledged - first))
-            for path in sorted(self.directory.glob("*.kept")):
-                try:
-                    segment = Segment.peek(path)
-                except FileNotFoundError:  # a sibling discarded it: its periods are over
-                    continue
-                except DamagedHeader as error:
-                    log.error("usage spool: %s; what it held may be lost", error)  # noqa: TRY400  (expected)
-                    continue
-                try:
-                    if all(key == self.fingerprint_of(month) for month, key in segment.keys.items()):
-                        for first in range(0, segment.written, limit):
-                            yield segment.read_at(first, limit)
-                finally:
-                    segment.close()
         except OSError as error:
             raise SpoolError(f"usage spool {self.directory}: {error}") from error
+
+    def _kept_name(self, path: Path) -> Path:
+        return path.with_name(f"{path.name.partition('.')[0]}.{self.tag}.kept")
 
     def discard(self, before: float) -> None:
         """Delete kept segments whose last record was written before ``before`` (epoch seconds)."""
@@ -263,9 +279,11 @@ class Spool:
                 if segment.damaged:
                     self._set_aside(segment.path, segment.damaged)
                 elif self._keep:
-                    segment.path.rename(segment.path.with_suffix(".kept"))
+                    segment.path.rename(self._kept_name(segment.path))
                 else:
                     segment.path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                log.error("usage spool: %s was removed by somebody else", segment.path)  # noqa: TRY400  (expected)
             except OSError as error:  # tried again with the next sweep; a repetition is harmless
                 log.warning("usage spool: %s is done with but cannot be deleted: %s", segment.path, error)
                 continue
@@ -302,7 +320,7 @@ def inspect(directory: Path, fingerprint_of: Callable[[str], str | None]) -> Lef
             except FileNotFoundError:  # its process has just deleted it: the ledger has it
                 continue
             except DamagedHeader:
-                damaged += max(1, path.stat().st_size // RECORD_BYTES)
+                damaged += _records_in(path)
                 continue
             try:
                 batch = segment.read(segment.written)
@@ -319,6 +337,14 @@ def inspect(directory: Path, fingerprint_of: Callable[[str], str | None]) -> Lef
 
 def _name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(6)}"
+
+
+def _records_in(path: Path) -> int:
+    """Return how many records a file without a header may hold; 0 if a sibling has set it aside by now."""
+    try:
+        return max(1, path.stat().st_size // RECORD_BYTES)
+    except FileNotFoundError:
+        return 0
 
 
 def _damaged_in(path: Path) -> int:

@@ -75,8 +75,8 @@ class Tally:
 
     @property
     def idle(self) -> bool:
-        """True if nothing waits for the ledger and no place is held."""
-        return not (self.pending or self.places or self.unidentified != self.unidentified_sent)
+        """True if nothing waits for the ledger, no place is held, and no total of this process's would begin anew."""
+        return not (self.pending or self.places or self.unidentified)
 
 
 class Tallies:

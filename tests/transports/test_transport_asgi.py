@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 from asgi_world import CONFIG, Inner, chat, events, guarded
@@ -453,5 +454,32 @@ def test_a_reload_applies_to_the_next_request_and_a_bad_one_to_none(tmp_path):
             assert not outcome["ok"]
             assert "did you mean 'llama-2'" in "\n".join(outcome["problems"])
             assert (await guard.post(chat(logprobs=True))).status == 200
+
+    run(story())
+
+
+def test_a_cancelled_question_to_the_ledger_leaves_no_place_behind(tmp_path, monkeypatch):
+    async def story():
+        async with guarded(tmp_path, Inner()) as guard:
+            counter, answering = guard.runtime.counter, threading.Event()
+            ask = counter.ask
+
+            def slowly(*arguments):
+                answering.wait(10)
+                return ask(*arguments)
+
+            monkeypatch.setattr(counter, "ask", slowly)
+            monkeypatch.setattr(counter, "reserve", lambda *arguments: None)
+            asking = [asyncio.ensure_future(guard.post(chat(model="qwen", user=f"user-{n}"))) for n in range(2)]
+            await asyncio.sleep(0.05)
+            for each in asking:
+                each.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+            answering.set()
+            deadline = asyncio.get_running_loop().time() + 10
+            while counter._admissions._held or not counter._admissions._serial:
+                assert asyncio.get_running_loop().time() < deadline
+                await asyncio.sleep(0.01)
+            assert (await guard.post(chat(model="qwen", user="user-3"))).status == 200
 
     run(story())

@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -272,8 +273,9 @@ def full_disk(ledger, directory, **options):
             raise OSError(errno.ENOSPC, "No space left on device")
         return os.write(fd, data)
 
-    spool = Spool(directory, lambda month: PRINT, write=write)
-    return full, UsageCounter(ledger, spool, Calendar(), seen_capacity=1000, clock=lambda: NOW, **options)
+    spool = Spool(directory, lambda month: PRINT, write=write, keep=ledger.forgetful)
+    seen = options.pop("seen_capacity", 1000)
+    return full, UsageCounter(ledger, spool, Calendar(), seen_capacity=seen, clock=lambda: NOW, **options)
 
 
 def test_where_it_is_wanted_a_full_disk_fails_no_request_and_the_ledger_gets_the_user(tmp_path):
@@ -318,6 +320,8 @@ def test_of_months_that_are_over_for_good_the_number_stays(tmp_path):
         clock[0] = datetime(2026, 8 + month, 10, tzinfo=UTC).timestamp()
         counter.sight(LICENSES, 1, clock[0])
         counter._round(refresh=True, adopt=True)
+        clock[0] += 3600
+        counter._round(refresh=True, adopt=True)
     kept = {period for period, _ in ledger.rows}
     assert kept == {"2026-10", "2026-11", "2026-11-10"}
     assert ledger.totals("2026-08")["qwen"].users == 1
@@ -325,6 +329,109 @@ def test_of_months_that_are_over_for_good_the_number_stays(tmp_path):
     counter.sight(LICENSES, 9, late)
     counter.flush()
     assert ledger.totals("2026-08")["qwen"] == Totals(1, 1, 1, 1), "a newcomer, or not: nobody can tell any more"
+    counter._spool.close()
+
+
+def test_a_clock_that_is_ahead_for_a_moment_lets_nothing_be_forgotten(tmp_path):
+    ledger, clock = MemoryLedger(), [NOW]
+    counter = aged(ledger, tmp_path, clock, keep=2)
+    counter.sight(LICENSES, 1, NOW)
+    counter._round(refresh=True, adopt=True)
+    for clock[0] in (NOW + 200 * DAY, NOW + 200 * DAY + 60, NOW + 120):
+        counter._round(refresh=True, adopt=True)
+    assert ledger.contains(("2026-11", "qwen"), 1)
+    assert users(counter) == 1, "and the present is looked at again"
+    counter._spool.close()
+
+
+def test_a_process_that_stops_before_it_noticed_is_made_up_for_by_the_next(tmp_path):
+    ledger, clock = Forgetful(), [NOW]
+    first, second = aged(ledger, tmp_path, clock), aged(ledger, tmp_path, clock)
+    first.sight(LICENSES, 1, NOW)
+    second.sight(LICENSES, 2, NOW)
+    for counter in (first, second):
+        counter.flush()
+        counter.refresh()
+    ledger.restart(empty=True)
+    first.refresh()  # notices, for the directory, before the other does
+    second._spool.close()
+    assert ledger.rows["2026-11", "qwen"] == {1}
+    first._round(refresh=False, adopt=True)
+    assert ledger.rows["2026-11", "qwen"] == {1, 2}
+    first._spool.close()
+
+
+def test_users_whom_no_spool_has_are_seen_once_more_when_the_ledger_lost_them(tmp_path):
+    ledger = Forgetful()
+    full, counter = full_disk(ledger, tmp_path, serve_unspooled=True)
+    full[0] = True
+    counter.sight(LICENSES, 1, NOW)
+    counter.flush()
+    full[0] = False
+    ledger.restart(empty=True)
+    counter.refresh()
+    assert (users(counter), counter.counts(NOW)["qwen"].lost) == (0, 1)
+    assert counter.sight(LICENSES, 1, NOW)
+    counter.flush()
+    assert ledger.rows["2026-11", "qwen"] == {1}
+    counter._spool.close()
+
+
+def test_a_user_who_waits_in_memory_waits_once(tmp_path):
+    ledger = MemoryLedger()
+    full, counter = full_disk(ledger, tmp_path, serve_unspooled=True, seen_capacity=4)
+    full[0] = ledger.down = True
+    for _ in range(3):
+        for user in range(1, 9):
+            counter.sight(LICENSES, user, NOW)
+    assert users(counter) == 8
+    assert not counter.stop(1), "the ledger does not have everything"
+
+
+def test_a_window_has_users_whom_a_slow_clock_brought_over_midnight(tmp_path):
+    ledger, kinds = MemoryLedger(), (Kind.ROLLING_28,)
+    midnight = datetime(2026, 11, 16, tzinfo=UTC).timestamp()
+    ahead, behind = [midnight + 5], [midnight - 5]
+    fast, slow = aged(ledger, tmp_path / "a", ahead, kinds=kinds), aged(ledger, tmp_path / "b", behind, kinds=kinds)
+    slow.sight(LICENSES, 1, midnight - 60)
+    slow.flush()
+    fast.refresh()  # merges
+    slow.sight(LICENSES, 2, midnight - 6)
+    slow.flush()
+    assert ledger.rows["2026-11-16/28d", "qwen"] == {1, 2}
+    for counter in (fast, slow):
+        counter._spool.close()
+
+
+def test_the_thread_outlives_what_nobody_foresaw(tmp_path, monkeypatch):
+    ledger = MemoryLedger()
+    counter = aged(ledger, tmp_path, [NOW])
+    monkeypatch.setattr(ledger, "write", lambda *args, **named: 1 / 0)
+    counter.sight(LICENSES, 1, NOW)
+    counter._flusher._failures = 0
+    counter._flusher.start()
+    deadline = time.monotonic() + 10
+    while not counter._flusher._failures and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert counter._flusher._failures
+    monkeypatch.undo()
+    while not ledger.rows and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ledger.rows == {("2026-11", "qwen"): {1}}
+    assert counter.stop(5)
+
+
+def test_the_unidentified_of_a_process_do_not_begin_anew(tmp_path):
+    ledger, clock = MemoryLedger(), [NOW]
+    counter = aged(ledger, tmp_path, clock)
+    for _ in range(5):
+        counter.sight(LICENSES, None, NOW)
+    counter.flush()
+    for clock[0] in (NOW + 40 * DAY, NOW + 80 * DAY, NOW):
+        counter._round(refresh=True, adopt=True)
+    counter.sight(LICENSES, None, NOW)
+    counter.flush()
+    assert ledger.totals("2026-11")["qwen"].unidentified == 6
     counter._spool.close()
 
 

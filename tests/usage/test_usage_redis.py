@@ -16,6 +16,7 @@ from redis_world import cluster_url, free_port, start_cluster, wait_for
 
 from guard.usage.address import LedgerAbsent
 from guard.usage.ledger import LedgerError, LedgerMismatch, LedgerUnavailable, Scope
+from guard.usage.stores.redis_script import CLAIM
 
 pytestmark = pytest.mark.slow
 SCOPE, BEFORE = Scope("2026-11", "qwen"), Scope("2026-10", "qwen")
@@ -673,6 +674,29 @@ def test_a_count_that_was_read_before_others_wrote_grants_nothing_too_much(share
     assert other.users(SCOPE) == 100
 
 
+def test_a_claim_that_arrives_late_changes_nothing(shared_server, opened, monkeypatch):
+    url = shared_server.url(query="prefix=late")
+    one, other = opened(url), opened(url)
+    held_up = []
+    ask = one.ask
+
+    def lose(commands):
+        commands = list(commands)
+        if commands[0].script is not CLAIM:
+            return ask(commands)
+        held_up.append(commands)
+        return [[0, 0]]
+
+    monkeypatch.setattr(one, "ask", lose)
+    one.claim(SCOPE, "one", need=5, extra=0, allowed=20, now=0)  # on its way, and given up
+    monkeypatch.undo()
+    assert one.claim(SCOPE, "one", need=13, extra=0, allowed=20, now=0).granted == 13
+    assert ask(held_up[0]) == [[13, 0]]
+    assert other.claim(SCOPE, "other", need=20, extra=0, allowed=20, now=0).granted == 7
+    assert one.claim(SCOPE, "one", need=0, extra=0, allowed=20, now=0).granted == 0
+    assert ask(held_up[0]) == [[0, 0]], "nor does it bring back places that were given back"
+
+
 def test_leases_end_by_the_clock_of_the_server(shared_server, opened):
     ledger = opened(shared_server.url(query="prefix=leases"))
     assert ledger.claim(SCOPE, "one", need=60, extra=0, allowed=100, now=0).granted == 60
@@ -680,7 +704,7 @@ def test_leases_end_by_the_clock_of_the_server(shared_server, opened):
     assert 3600 < shared_server.client().ttl(key) <= 7200
     until = int(shared_server.client().hget(key, "o one").split()[1])
     assert abs(until / 1000 - time.time() - 3600) < 60
-    shared_server.client().hset(key, "o one", f"60 {int(time.time() * 1000) - 1}")
+    shared_server.client().hset(key, "o one", f"60 {int(time.time() * 1000) - 1} 1")
     assert ledger.claim(SCOPE, "two", need=100, extra=0, allowed=100, now=0).granted == 100
 
 

@@ -77,10 +77,21 @@ def test_a_limit_that_is_a_snapshot_of_the_past_refuses_nobody(counter, mode):
 def test_over_the_limit_refuse_newcomers_serves_the_known_and_refuse_all_nobody(counter):
     for user in range(1, 5):
         serve(counter, user, OBSERVE)
+    counter.flush()
     assert admitted(counter, 1, NEWCOMERS)
     assert not admitted(counter, 1, ALL)
     assert not admitted(counter, 9, NEWCOMERS)
     assert not admitted(counter, 9, ALL)
+
+
+def test_users_on_their_way_to_the_ledger_may_be_there_already_and_refuse_no_known_one(ledger, tmp_path):
+    ledger.rows["2026-11", "qwen"] = {1, 2, 3}
+    counter = counter_on(ledger, tmp_path)
+    counter.refresh()
+    assert serve(counter, 1, ALL)
+    assert counter.counts(NOW)["qwen"].users == 4, "the ledger has not said yet that it knew user 1"
+    assert serve(counter, 1, ALL)
+    assert serve(counter, 2, ALL)
 
 
 def test_exactly_at_the_limit_refuse_all_still_serves_the_known(counter):

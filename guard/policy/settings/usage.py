@@ -45,6 +45,11 @@ class UsageConfig(Section):
         description="Calendar months, the current one included, whose users stay in the ledger. Of older ones their "
         "number stays.",
     )
+    seen: Annotated[int, Field(ge=1000, le=1_000_000_000)] = Field(
+        default=1_000_000,
+        description="Users that each process remembers as counted, 32 bytes each. Whoever is forgotten costs one more "
+        "sighting.",
+    )
     fsync: bool = Field(default=False, description="Sync every first sighting to the disk: safe against power loss.")
     disk_full: Literal["refuse", "serve"] = Field(
         default="refuse",

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import count as numbers
 from typing import Any, NamedTuple
 
 from guard.usage.ledger import LEASE_SECONDS, Claim, Growth, LedgerUnavailable, Scope, Totals, Written
@@ -51,6 +52,8 @@ class RedisCount(RedisRecord, ABC):
     def __init__(self, place: RedisPlace, layout: Layout, what: str, *, read_only: bool) -> None:
         self.shapes: dict[tuple[Scope, int], Shape] = {}
         """Shapes as they were told last, by scope and group; a script does nothing if one is outdated."""
+        self._turns = numbers(1)
+        """Numbers this handle's claims: an owner claims by one handle."""
         super().__init__(place, layout, what, read_only=read_only)
 
     @abstractmethod
@@ -138,7 +141,8 @@ class RedisCount(RedisRecord, ABC):
         users = self.users(scope)
         key = self.layout.meta("claims", *scope)
         lease = int(LEASE_SECONDS * 1000)
-        ((granted, most),) = self.ask([call(CLAIM, [key], owner, need, extra, allowed, users, lease)])
+        turn = next(self._turns)
+        ((granted, most),) = self.ask([call(CLAIM, [key], owner, need, extra, allowed, users, lease, turn)])
         return Claim(int(granted), int(most))
 
     def merge(self, target: Scope, sources: Sequence[Scope]) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from guard.usage.address import LedgerAbsent
 from guard.usage.ledger import LedgerError, LedgerUnavailable
 from guard.usage.stores.sqlite_schema import SCHEMA, bring_up_to_date, check_schema, schema_of
 
@@ -27,7 +28,7 @@ class LedgerFile:
     neither. Commits survive kill -9 of every process (synchronous=NORMAL); with ``survives_power_loss`` each is synced
     to the medium (synchronous=FULL). The writing connection has a temporary table ``batch (user)``.
 
-    Raises LedgerError for a file that cannot be used.
+    Raises LedgerError for a file that cannot be used, with ``read_only`` LedgerAbsent for one that is not there.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class LedgerFile:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         try:
-            if not read_only:
+            if read_only:
+                _must_exist(path)
+            else:
                 self._open_writer(survives_power_loss)
             self._reader = _connect(path, "ro", READ_PATIENCE)
             check_schema(self._reader, path)
@@ -128,6 +131,13 @@ def _connect(path: str, mode: str, patience: float) -> sqlite3.Connection:
     return sqlite3.connect(
         f"file:{quote(path)}?mode={mode}", uri=True, timeout=patience, isolation_level=None, check_same_thread=False
     )
+
+
+def _must_exist(path: str) -> None:
+    try:
+        _identity(path)
+    except FileNotFoundError as error:
+        raise LedgerAbsent(f"there is no ledger at {path} yet") from error
 
 
 def _identity(path: str) -> tuple[int, int]:
