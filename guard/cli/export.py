@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from guard.licensing.license import License
     from guard.provenance.gate import Hit, Result
 
-EX_DATA, EX_CONFIG = 65, 78
+EX_DATA, EX_CANTCREAT, EX_CONFIG = 65, 73, 78
 CODES = {"allow": 0, "allow_with_obligations": 1, "deny": 2, "undetermined": 3}
 SHOWN = 20
 """Hits that are printed; ``--json`` prints all of them."""
@@ -40,7 +40,8 @@ def check(
 ) -> None:
     """Find records that are outputs Guard has seen, and judge their use for training TARGET.
 
-    Ends with 0 if it is allowed, 1 if obligations follow, 2 if it is denied, 3 if it cannot be told.
+    Ends with 0 if it is allowed, 1 if obligations follow, 2 if it is denied, 3 if it cannot be told; with 65 for a data
+    set that cannot be read, 78 for an index, 73 for a clean copy that cannot be written.
     """
     from guard.provenance.formats import DataError, copy_without, read
     from guard.provenance.gate import check as search
@@ -60,13 +61,19 @@ def check(
                 records, directory, key=secret, judge=judge_of(target, licenses),
                 progress=bar("searching", sum(_size(path) for path in directory.glob("*/*")), steps=True),
             )  # fmt: skip
-        kept = None if write_clean is None else copy_without(data, write_clean, result.dropped)
     except DataError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(EX_DATA) from error
     except OSError as error:
-        print(f"{error.filename or write_clean}: {error.strerror}", file=sys.stderr)
+        print(f"{error.filename or directory}: {error.strerror}", file=sys.stderr)
         raise typer.Exit(EX_CONFIG) from error
+    kept = None
+    if write_clean is not None:
+        try:
+            kept = copy_without(data, write_clean, result.dropped)
+        except OSError as error:
+            print(f"{error.filename or write_clean}: {error.strerror}", file=sys.stderr)
+            raise typer.Exit(EX_CANTCREAT) from error
     document = statement(result, target)
     if write_clean is not None:
         document["clean"] = {"file": str(write_clean), "records": kept, "left_out": len(result.dropped)}

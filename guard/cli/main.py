@@ -1,20 +1,25 @@
 """The ``guard`` command: knows every subcommand's name and help line, and imports a subcommand only to run it.
 
-Exit codes are those of sysexits.h: 64 for bad usage, 65 for bad input data, 78 for bad configuration. A subcommand may
-have codes of its own (``guard export check``); it raises ``typer.Exit`` with them.
+Exit codes are those of sysexits.h: 64 for bad usage, 65 for bad input data, 73 for what cannot be written, 78 for a bad
+configuration or ledger (``docs/errors.md``). A subcommand may have codes of its own (``guard export check``); it raises
+``typer.Exit`` with them.
 """
 
+import os
 import sys
 from importlib import import_module
+from inspect import signature
 from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import ParameterInfo
 
 import guard
 
 EX_USAGE, EX_CONFIG = 64, 78
-INTERRUPTED = 130
+INTERRUPTED, UNREAD = 130, 141
+"""As shells count them: 128 and the number of SIGINT, or of SIGPIPE where nobody reads any more (``| head``)."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer raises it but exports only its subclass."""
@@ -63,9 +68,21 @@ def load(name: str) -> Any:
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(name, help=found.__doc__ or entry.help)(found)
         found = app
+    _leave_reading(found)
     command = typer.main.get_command(found)
     command.name = name
     return command
+
+
+def _leave_reading(commands: typer.Typer) -> None:
+    """Let commands open their files themselves: one that cannot be read is bad input, not bad usage."""
+    for command in commands.registered_commands:
+        for parameter in signature(command.callback).parameters.values() if command.callback else ():
+            if isinstance(parameter.default, ParameterInfo):
+                parameter.default.readable = False
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _leave_reading(group.typer_instance)
 
 
 app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None)
@@ -84,7 +101,15 @@ def root(version: bool = typer.Option(False, "--version", callback=_version, is_
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as end:  # typer makes a broken pipe an exit with 1
+        if not isinstance(end, BrokenPipeError) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # takes what is left in the buffer
+        code = UNREAD
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -34,7 +34,7 @@ def serve(
 ) -> None:
     """Stand in front of an inference server as a sidecar.
 
-    Ends with 78 for a configuration that cannot be used and 69 for a port or store that cannot.
+    Ends with 78 for a configuration or key file that cannot be used and 69 for a port or store that cannot.
     """
     from guard.policy.locations import configuration
     from guard.transports.admin import AdminExposedError, build_admin, read_token
@@ -43,6 +43,7 @@ def serve(
     from guard.transports.runtime import Runtime
     from guard.transports.server import StartupError, run_sidecar
     from guard.transports.upstream import Upstream
+    from guard.usage.pseudonym import PseudonymKeyError
 
     given = {
         "upstream": upstream,
@@ -55,6 +56,8 @@ def serve(
         "candidate": str(candidate.absolute()) if candidate is not None else None,
     }
     logging.basicConfig(level=os.environ.get("GUARD_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s")
+    # Each port is a uvicorn server that would tell of its start and end in the same words; Guard says both once.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     overrides = {name: value for name, value in given.items() if value is not None}
     runtime = Runtime(configuration(config), overrides, last_good=last_good)
     settings = runtime.config
@@ -75,9 +78,10 @@ def serve(
     except (AdminExposedError, OSError, ValueError) as error:
         print(f"guard cannot start: {error}", file=sys.stderr)
         raise typer.Exit(EX_CONFIG) from error
+    guarded = GuardMiddleware(inner, runtime)
     try:
         run_sidecar(
-            GuardMiddleware(inner, runtime),
+            guarded,
             settings.listen,
             admin_app,
             settings.admin,
@@ -85,8 +89,9 @@ def serve(
             reload=runtime.reload,
         )
     except StartupError as error:
-        print(f"guard cannot start: {error}", file=sys.stderr)
-        raise typer.Exit(EX_UNAVAILABLE) from error
+        print(f"guard cannot start: {guarded.failure or error}", file=sys.stderr)
+        raise typer.Exit(EX_CONFIG if isinstance(guarded.failure, PseudonymKeyError) else EX_UNAVAILABLE) from error
+    logging.getLogger("guard").info("stopped")
 
 
 def _ready(bound: "Bound") -> None:

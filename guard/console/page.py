@@ -14,6 +14,12 @@ from guard.exchange.snapshot import Snapshot
 STYLE = files(__package__).joinpath("console.css").read_text(encoding="utf-8")
 _PAGE = Template(files(__package__).joinpath("console.html").read_text(encoding="utf-8"))
 _STATES = {"ok": ("ok", "within"), "approaching": ("warn", "approaching"), "over": ("bad", "over")}
+_ATTESTED = {
+    "shown": ("ok", "attested"),
+    "missing": ("warn", "attestation missing"),
+    "open": ("warn", "attestation leaves it open"),
+    "beyond": ("bad", "beyond, as attested"),
+}
 _VERDICTS = {"deny": "bad", "flag": "warn", "not_evaluated": "warn", "allow": "ok"}
 _PARTS = {
     "spool": "sightings log",
@@ -76,7 +82,7 @@ def _license(row: Facts) -> str:
 def _limit(row: Facts, limit: Facts) -> str:
     value, users = limit["value"], row["users"]
     upper = row["upper"] if row["upper"] is not None else users
-    level, word = _STATES.get(str(limit["state"]), ("warn", str(limit["state"])))
+    level, word = _tested(limit)
     scale = max(value, upper, 1)
     share = "less than 0.1%" if 0 < users < value / 1000 else f"{users / max(value, 1):.1%}"
     label = f"{_number(users)} of {_number(value)} users, {share}, {word}"
@@ -92,6 +98,13 @@ def _limit(row: Facts, limit: Facts) -> str:
         f'<p class="quiet">{share} of the limit; {effect}</p>'
         "</div>"
     )
+
+
+def _tested(limit: Facts) -> tuple[str, str]:
+    """How good a limit's news is, and the words for it; where a past month decides, an attestation says."""
+    if limit["state"] is None:
+        return _ATTESTED.get(str(limit["attestation"]), ("warn", "not tested by this count"))
+    return _STATES.get(str(limit["state"]), ("warn", str(limit["state"])))
 
 
 def _models(snapshot: Snapshot) -> str:

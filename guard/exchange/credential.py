@@ -49,6 +49,12 @@ def key_id(key: str) -> str | None:
     return match[1]
 
 
+def ids_in(value: str) -> list[tuple[str, str]]:
+    """Return (id, key) of every key that Guard made and that stands in ``value``, in whatever form it is sent."""
+    found = ((key_id(match[0]), match[0]) for match in _KEY.finditer(value))
+    return [(id_, key) for id_, key in found if id_ is not None]
+
+
 def hash_key(key: str, salt: bytes) -> bytes:
     """Return what is stored of ``key``: 32 bytes of BLAKE2b (RFC 7693) under ``salt`` of 16."""
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=32, salt=salt, person=b"guard-api-key").digest()

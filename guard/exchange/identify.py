@@ -1,11 +1,11 @@
 """Who is the end user? The first source of the trust order that answers wins; a weaker one never overrides it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from guard.exchange.certificate import CertificateError, holder
-from guard.exchange.credential import PREFIX, digest_key, key_id
+from guard.exchange.credential import PREFIX, digest_key, ids_in, key_id
 from guard.exchange.exchange import Exchange
 from guard.exchange.identity import Assurance, Identity
 from guard.exchange.refusal import Code, Refusal
@@ -19,6 +19,8 @@ BODY_FIELDS = ("user", "litellm_metadata.user", "metadata.user_id", "safety_iden
 
 SINGLE = (b"authorization", b"x-api-key", b"x-guard-purpose")
 """Headers that say who sends a request or what for."""
+
+_PREFIX = PREFIX.encode()
 
 INVALID_TOKEN = "The bearer token is not valid."  # noqa: S105 - a message
 INVALID_ASSERTION = "The identity assertion is not valid."
@@ -289,6 +291,20 @@ def _unidentified(exchange: Exchange, digest: str | None) -> Refusal | None:
 def believed(policy: IdentityPolicy, peer: str) -> frozenset[bytes]:
     """Return the names of the identity headers that are believed from ``peer``: only those may be forwarded."""
     return frozenset(header.name for header in policy.trusted_headers if peer_trusted(peer, header.networks))
+
+
+def without_own_keys(policy: IdentityPolicy, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return ``headers`` without those that carry a key of the keys file, good or not: it is a secret between the
+    caller and Guard. Every other credential stays: the server behind may ask for it.
+    """
+    if not policy.stored:
+        return list(headers)
+    return [(name, value) for name, value in headers if _PREFIX not in value or not _carries_own(policy, value)]
+
+
+def _carries_own(policy: IdentityPolicy, value: bytes) -> bool:
+    known = ((policy.stored.get(id_), key) for id_, key in ids_in(value.decode("latin-1")))
+    return any(entry is not None and entry[0].matches(key) for entry, key in known)
 
 
 @lru_cache(maxsize=4096)

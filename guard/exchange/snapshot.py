@@ -225,9 +225,9 @@ class Snapshot:
     """The lineage of a training target by its name; cached, because clients repeat theirs with every request."""
     statements: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """What the operator states, by (license id, about), with its owner and last day."""
-    attested: Mapping[tuple[str, str], bool] = field(default_factory=dict)
-    """By (license, threshold), where a license looks at the users of one past month: True if an attestation in force
-    shows that there were few enough."""
+    grounds: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """By (license, threshold), where a license looks at the users of one past month: ``shown`` if an attestation in
+    force shows that there were few enough, else ``missing``, ``open`` or ``beyond``."""
     attestations: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The words of what is attested, by (license, threshold), with who states it."""
     license_drift: Mapping[str, bool] = field(default_factory=dict)
@@ -241,6 +241,11 @@ class Snapshot:
     tenants: "Tenants | None" = None
     """Overlays for some callers; None where there are none."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def attested(self) -> Mapping[tuple[str, str], bool]:
+        """By (license, threshold), where a license looks at the users of one past month: True if they are shown."""
+        return {at: ground == "shown" for at, ground in self.grounds.items()}
 
     def ruling(self, model: ModelPolicy, finding: Finding) -> Ruling | None:
         """Return what is done about ``finding`` under ``model``, citing what its rule is evidence of; None: nothing."""

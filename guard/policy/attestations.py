@@ -5,7 +5,7 @@ would keep the rest of a policy from being loaded: a gateway goes on, warns, and
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -25,7 +25,7 @@ class Ground(StrEnum):
     """An attestation in force says that there were few enough."""
     MISSING = "missing"
     OPEN = "open"
-    """The bound that is attested is above the threshold, so nothing follows from it."""
+    """What is attested is a bound above the threshold, or the users of a part, so nothing follows from it."""
     BEYOND = "beyond"
     """There were more than the license allows, by the attestation itself: it gives no rights."""
 
@@ -61,7 +61,11 @@ class Attested:
         said = self.filed.signed.attestation
         by = f"signed by {self.filed.signer}" if self.filed.signer else f"signed with {self.filed.signed.key}"
         until = f", until {said.expires}" if said.expires else ""
-        return f"{said.figure} in {said.reference_month}: {said.statement} ({said.owner}, {said.stated}{until}, {by})"
+        counted = f"of {said.products}; {said.affiliates}{'' if said.covers_all else '; only a part'}"
+        return (
+            f"{said.licensee}: {said.figure} in {said.reference_month}, {counted}; an active user is "
+            f"{said.active_user}; {said.statement} ({said.owner}, {said.stated}{until}, {by})"
+        )
 
     @property
     def lacks(self) -> str:
@@ -77,6 +81,12 @@ class Attested:
             return (
                 f"license {self.license.id} gives no rights: {said.figure} in {month}, stated by {said.owner} on "
                 f"{said.stated}, are more than the {threshold.allowed:,} it allows ({threshold.clause})"
+            )
+        if self.ground is Ground.OPEN and not said.covers_all:
+            return (
+                f"license {self.license.id} looks at the users of {month} ({threshold.clause}): {said.figure}, stated "
+                f"by {said.owner} on {said.stated}, are those of {said.products}; {said.affiliates}, and nothing says "
+                "that the license counts no others"
             )
         if self.ground is Ground.OPEN:
             return (
@@ -112,12 +122,21 @@ def attestor_keys(config: Config) -> dict[bytes, str]:
     return found
 
 
-def filed(config: Config, packs: Mapping[str, License], today: date) -> list[Filed]:
-    """Return the attestations that ``config`` names as they are now, each with what is wrong with it."""
+def filed(config: Config, packs: Mapping[str, License], today: date, *, by_clock: bool = True) -> list[Filed]:
+    """Return the attestations that ``config`` names as they are now, each with what is wrong with it on ``today``.
+
+    ``by_clock``: as in ``misfit``.
+    """
     if not config.usage.attestations:
         return []
-    keys = attestor_keys(config) if config.usage.attestors else None
-    return [_filed(index, Path(name), keys, packs, today) for index, name in enumerate(config.usage.attestations)]
+    keys, licensee = attestor_keys(config) if config.usage.attestors else None, config.operator.name
+    found = []
+    for index, name in enumerate(config.usage.attestations):
+        each = _read(index, Path(name), keys)
+        if each.signed is not None and each.wrong is None:
+            each = replace(each, wrong=misfit(each.signed, packs, today, licensee, by_clock=by_clock))
+        found.append(each)
+    return found
 
 
 def attested(licenses: Iterable[License], files: Sequence[Filed]) -> Iterator[Attested]:
@@ -148,9 +167,7 @@ def expiries(files: Iterable[Filed]) -> Iterator[date]:
             yield date.fromisoformat(each.signed.attestation.expires)
 
 
-def _filed(
-    index: int, path: Path, keys: Mapping[bytes, str] | None, packs: Mapping[str, License], today: date
-) -> Filed:
+def _read(index: int, path: Path, keys: Mapping[bytes, str] | None) -> Filed:
     try:
         signed = Signed.from_json(read_bounded(path, MOST_BYTES))
     except OSError as error:
@@ -161,12 +178,20 @@ def _filed(
     wrong = None
     if keys is not None and signer is None:
         wrong = f"signed with {signed.key}, the key of nobody in usage.attestors"
-    return Filed(index, signed, wrong or misfit(signed, packs, today), signer=signer)
+    return Filed(index, signed, wrong, signer)
 
 
-def misfit(signed: Signed, packs: Mapping[str, License], today: date) -> str | None:
-    """Return why ``signed``, whose signature holds, says nothing of any license in ``packs`` on ``today``, in words."""
+def misfit(
+    signed: Signed, packs: Mapping[str, License], today: date, licensee: str | None, *, by_clock: bool = True
+) -> str | None:
+    """Return why ``signed``, whose signature holds, says nothing of any license in ``packs`` on ``today``, in words.
+
+    ``licensee`` is whom it has to be about; None: anybody. ``by_clock`` is True where ``today`` is what a clock says:
+    the day of whoever signed may have begun earlier.
+    """
     said = signed.attestation
+    if licensee not in {None, said.licensee}:
+        return f"about the users of '{said.licensee}'; operator.name is '{licensee}'"
     license_ = packs.get(said.license)
     if license_ is None:
         return f"about license {said.license}, which is unknown"
@@ -175,7 +200,8 @@ def misfit(signed: Signed, packs: Mapping[str, License], today: date) -> str | N
         return f"about threshold {said.threshold}, which license {said.license} does not have or does not want attested"
     if said.reference_month != months[said.threshold]:
         return f"about {said.reference_month}; license {said.license} looks at {months[said.threshold]}"
-    if said.stated > (today + timedelta(days=1) if today < date.max else today).isoformat():
+    latest = today + timedelta(days=1) if by_clock and today < date.max else today
+    if said.stated > latest.isoformat():
         return f"stated on {said.stated}, a day to come"
     return f"expired on {said.expires}" if said.has_expired(today) else None
 

@@ -10,13 +10,14 @@ from guard.policy.checks.affiliates import affiliates
 from guard.policy.checks.attestations import attestation_warnings, attestors
 from guard.policy.checks.expiry import expiries, owners
 from guard.policy.checks.fields import clamps, unread
-from guard.policy.checks.hops import hops, strangers
+from guard.policy.checks.hops import hops, presumed, strangers
 from guard.policy.checks.keys import keys, stored_keys
 from guard.policy.checks.limits import acting, daily, estimated, limits, observed
 from guard.policy.checks.lineage import lineage, lineage_warnings
 from guard.policy.checks.models import models
 from guard.policy.checks.names import names
 from guard.policy.checks.operator import operator, operator_warnings
+from guard.policy.checks.pseudonyms import pseudonyms
 from guard.policy.checks.purposes import purposes
 from guard.policy.checks.shadows import shadow_warnings, shadows
 from guard.policy.checks.sources import assertions, sources
@@ -60,6 +61,7 @@ def problems(
         *attestors(config, document),
         *actions(config, document, packs),
         *zone(config, document),
+        *pseudonyms(config, document),
         *owners(config, document),
         *tenants(config, document, packs, keyfile),
         *terms(config, document, packs, keyfile, today),
@@ -88,6 +90,7 @@ def cautions(
         *expiries(config, document, today),
         *unaccepted(config, document, packs, keyfile, today),
         *strangers(config, document),
+        *presumed(config, document),
         *purposes(config, document, packs, keyfile, today),
         *unread(config, document, packs),
         *observed(config, document),

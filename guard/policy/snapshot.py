@@ -29,7 +29,7 @@ from guard.licensing.lineage import resolve_target
 from guard.licensing.need import Need
 from guard.licensing.notice import Notice, display_notices, machine_notice
 from guard.licensing.terms import flow_down_clause
-from guard.policy.attestations import Attested, Ground, attested, filed, unattested
+from guard.policy.attestations import Attested, attested, filed, unattested
 from guard.policy.config import Config
 from guard.policy.document import Location
 from guard.policy.keyfile import NO_KEYS, KeyFile, stored
@@ -180,15 +180,16 @@ def _limit(license_: License, threshold: Threshold, config: Config) -> Limit:
         approaching_ratio=config.usage.approaching,
         kind=Kind.MONTH if threshold.monthly else Kind.DAY,
         products=threshold.products,
-        affiliates=_affiliates(license_, threshold, config),
+        affiliates=threshold.affiliates,
+        affiliates_read=_affiliates_read(license_, threshold, config),
     )
 
 
-def _affiliates(license_: License, threshold: Threshold, config: Config) -> str:
-    """Whether affiliates count: as the license says, and where it does not as the operator reads it."""
+def _affiliates_read(license_: License, threshold: Threshold, config: Config) -> str:
+    """How the operator reads that the license does not mention affiliates; empty where it does, or nobody says."""
     reading = config.usage.affiliates.get(license_.id)
     if threshold.affiliates != "unmentioned" or reading is None:
-        return threshold.affiliates
+        return ""
     return "included" if reading == "include" else "excluded"
 
 
@@ -280,7 +281,7 @@ def build(
         at_limit=AtLimit(config.usage.at_limit),
         packs=packs,
         statements=statements(config, today),
-        attested=MappingProxyType({at: found.ground is Ground.SHOWN for at, found in known.items()}),
+        grounds=MappingProxyType({at: found.ground.value for at, found in known.items()}),
         attestations=MappingProxyType({at: found.words for at, found in known.items() if found.words}),
         license_drift=MappingProxyType(license_drift(config, packs)),
         target_of=lru_cache(maxsize=1024)(partial(resolve_target, licenses=packs)),

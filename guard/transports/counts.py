@@ -1,6 +1,6 @@
 """What the admin port and the metrics show of the users counted: plain facts, read from memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -8,13 +8,17 @@ from guard.exchange.snapshot import Snapshot
 from guard.observability.gauges import LicenseReading, LimitReading, WindowReading
 from guard.transports.readings import limits_of
 from guard.usage.counter import Count, UsageCounter
+from guard.usage.coverage import EARLIER
+from guard.usage.figure import Doubt
 from guard.usage.ledger import Totals
-from guard.usage.period import Kind
-from guard.usage.scope import Scoped, bounds
+from guard.usage.period import Calendar, Kind, days_of, kind_of
+from guard.usage.scope import UNIDENTIFIED, Scoped, bounds, requests
 from guard.usage.states import States
 from guard.usage.thresholds import Limit, State
 
 _UNCOUNTED = Totals(0, 0, 0, 0)
+_UNTRACKED = Doubt("days are counted from the next start", EARLIER)
+"""A policy was loaded whose limits look at days, into a process that does not count them."""
 
 
 class Stated(NamedTuple):
@@ -50,52 +54,86 @@ def readings(snapshot: Snapshot, counter: UsageCounter, states: States, now: flo
     return rows
 
 
-def usage_facts(snapshot: Snapshot, counter: UsageCounter, states: States, now: float) -> list[dict[str, Any]]:
-    """Return ``readings`` as the admin API and the console show them, with the reasons for every bound."""
+def usage_facts(
+    snapshot: Snapshot, counter: UsageCounter, states: States, calendar: Calendar, began: Mapping[Kind, str], now: float
+) -> list[dict[str, Any]]:
+    """Return the counts as the admin API and the console show them: the numbers and reasons of ``guard usage show``.
+
+    ``began`` is the oldest period of each kind in the ledger, which nobody knows to be whole; without one nobody knows
+    of any period.
+    """
     counts = {kind: counter.counts(now, kind) for kind in counter.kinds}
-    limits = limits_of(snapshot)
+    current, limits, people = calendar.periods(now), limits_of(snapshot), _counting_people(snapshot)
     rows = []
     for license in dict.fromkeys([*limits, *counts[Kind.MONTH]]):
-        stated = _stated(limits.get(license, ()), counts, states)
+        own = {kind: by_license.get(license) for kind, by_license in counts.items()}
+        doubts = {kind: list(_doubts(count, current[kind], counter, began)) for kind, count in own.items()}
+        facts = {
+            kind: _facts(
+                count, current[kind], [one for one in limits.get(license, ()) if one.kind is kind], doubts[kind]
+            )
+            for kind, count in own.items()
+            if count is not None or kind is Kind.MONTH
+        }
         rows.append(
             {
                 "license": license,
-                **_facts(counts[Kind.MONTH].get(license), counter),
-                "windows": {
-                    kind.value: _facts(found, counter)
-                    for kind, by_license in counts.items()
-                    if kind is not Kind.MONTH and (found := by_license.get(license)) is not None
-                },
-                "declared": [asdict(each) for each in _declared(counts[Kind.MONTH].get(license))],
+                "definition": calendar.definition(),
+                "reading": "people" if license in people else "identities",
+                **facts.pop(Kind.MONTH),
+                "windows": {kind.value: each for kind, each in facts.items()},
+                "declared": [asdict(each) for each in _declared(own[Kind.MONTH])],
                 "limits": [
-                    {
-                        "id": each.limit.id,
-                        "value": each.limit.value,
-                        "window": each.limit.kind.value,
-                        "state": each.state.value,
-                        "standing": each.limit.standing,
-                        "clause": each.limit.clause,
-                        "lower": each.scoped.lower,
-                        "upper": each.scoped.upper,
-                        "reasons": list(each.scoped.reasons),
-                    }
-                    for each in stated
+                    _limit_facts(snapshot, each, _omits(doubts.get(each.limit.kind, [_UNTRACKED])))
+                    for each in _stated(limits.get(license, ()), counts, states)
                 ],
             }
         )
     return rows
 
 
-def _facts(count: Count | None, counter: UsageCounter) -> dict[str, Any]:
-    users, low, high = _bounds(count)
+def _limit_facts(snapshot: Snapshot, stated: Stated, left_out: Sequence[str]) -> dict[str, Any]:
+    """A limit as the API has it: one that looks at a past month has no state, as no count of today tests it."""
+    limit, scoped = stated.limit, stated.scoped
+    omits = list(dict.fromkeys([*left_out, *scoped.omits]))
     return {
-        "period": count.period if count is not None else None,
-        "users": users,
-        "lower": low,
-        "upper": high,
-        "exact": low == users == high,
-        "reasons": _reasons(count, counter),
+        "id": limit.id,
+        "value": limit.value,
+        "window": limit.kind.value,
+        "state": stated.state.value if limit.standing else None,
+        "attestation": snapshot.grounds.get((limit.license, limit.id)),
+        "standing": limit.standing,
+        "clause": limit.clause,
+        "lower": scoped.lower,
+        "upper": None if omits else scoped.upper,
+        "held_against": scoped.upper,
+        "not_included": omits,
+        "reasons": list(scoped.reasons),
     }
+
+
+def _facts(count: Count | None, period: str, limits: Sequence[Limit], doubts: Sequence[Doubt]) -> dict[str, Any]:
+    users, low, high = (count.users, count.lower, count.upper) if count is not None else (0, 0, 0)
+    scoped = bounds(Totals(users, 0, low, high), _declared(count), limits[0] if limits else None)
+    left_out, reasons = _omits(doubts), [*(doubt.reason for doubt in doubts), *scoped.reasons]
+    return {
+        "period": period,
+        "users": users,
+        "lower": scoped.lower,
+        "upper": None if left_out or scoped.omits else scoped.upper,
+        "exact": not reasons and scoped.lower == scoped.upper,
+        "reasons": reasons,
+        "measured": {"lower": low, "upper": None if left_out else high, "exact": not doubts and low == high},
+    }
+
+
+def _counting_people(snapshot: Snapshot) -> frozenset[str]:
+    models = [*snapshot.models.values(), *([snapshot.default_model] if snapshot.default_model is not None else [])]
+    return frozenset(license for model in models for license in model.people_only)
+
+
+def _omits(doubts: Sequence[Doubt]) -> list[str]:
+    return list(dict.fromkeys(doubt.omits for doubt in doubts if doubt.omits))
 
 
 def _stated(limits: Sequence[Limit], counts: Mapping[Kind, Mapping[str, Count]], states: States) -> list[Stated]:
@@ -103,7 +141,7 @@ def _stated(limits: Sequence[Limit], counts: Mapping[Kind, Mapping[str, Count]],
     for limit in limits:
         count = counts.get(limit.kind, {}).get(limit.license)
         measured = _UNCOUNTED if count is None else count.totals._replace(lower=count.lower, upper=count.upper)
-        scoped = bounds(measured, _declared(count), limit.products, limit.affiliates)
+        scoped = bounds(measured, _declared(count), limit)
         found.append(Stated(limit, scoped, states.see(limit, scoped.upper)))
     return found
 
@@ -118,20 +156,28 @@ def _bounds(count: Count | None) -> tuple[int, int, int | None]:
     return count.users, count.lower, None if count.unidentified or not count.complete else count.upper
 
 
-def _reasons(count: Count | None, counter: UsageCounter) -> list[str]:
-    reasons = []
+def _doubts(count: Count | None, period: str, counter: UsageCounter, began: Mapping[Kind, str]) -> Iterator[Doubt]:
+    """Yield why a count may not be the number of users who were here."""
+    kind = kind_of(period)
+    if not began:
+        yield Doubt("the ledger could not be asked yet when counting began", EARLIER)
+    elif kind in {Kind.MONTH, Kind.DAY} and period <= began[kind]:
+        yield Doubt(f"counting began in {period}: who came before that is not in the number", EARLIER)
+    elif kind not in {Kind.MONTH, Kind.DAY} and days_of(period)[0] == began[Kind.DAY]:
+        yield Doubt(f"days are tracked since {began[Kind.DAY]}: who came earlier on that day is not in it", EARLIER)
     if count is not None and count.unidentified:
-        reasons.append(f"{count.unidentified} answered requests named no user")
+        yield Doubt(f"{requests(count.unidentified)} named no user", UNIDENTIFIED)
     if not counter.exact:
-        reasons.append("the ledger estimates; the bounds are three standard errors")
+        yield Doubt("the ledger estimates; the bounds are three standard errors")
     if count is not None and count.pending:
-        reasons.append(f"{count.pending} users are on their way to the ledger")
+        yield Doubt(f"{count.pending:,} users are on their way to the ledger")
     if count is not None and count.lost:
-        reasons.append(f"the ledger lost {count.lost} users that it had; gateways write again what they kept")
+        lost = f"the ledger lost {count.lost:,} users that it had; gateways write again what they kept"
+        yield Doubt(lost, "users that were lost")
     if count is not None and not count.complete:
-        reasons.append("some days of the window were not tracked, or are not merged yet")
+        reason = "some days of the window were not tracked, or are not merged yet"
+        yield Doubt(reason, "days that are not in the window")
     if counter.unspooled:
-        reasons.append(f"{counter.unspooled} sightings could not be spooled and wait in memory")
+        yield Doubt(f"{counter.unspooled:,} sightings could not be spooled and wait in memory")
     if counter.damaged_records:
-        reasons.append(f"{counter.damaged_records} spool records are damaged and set aside")
-    return reasons
+        yield Doubt(f"{counter.damaged_records:,} spool records are damaged and set aside", "damaged records")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from guard.exchange.head import Head
-from guard.exchange.identify import believed
+from guard.exchange.identify import believed, without_own_keys
 from guard.exchange.refusal import Code, Refusal
 from guard.transports.answer import DROPPED, UNUSABLE
 from guard.transports.failure import UpstreamError
@@ -45,7 +45,7 @@ async def pass_through(
     identity = runtime.snapshot.identity
     dropped = NOT_ASKED | {identity.namespace_header} | {assertion.header for assertion in identity.assertions}
     dropped |= identity.headers - believed(identity, head.peer)
-    headers = [pair for pair in scope["headers"] if pair[0] not in dropped]
+    headers = without_own_keys(identity, (pair for pair in scope["headers"] if pair[0] not in dropped))
     try:
         await read_body(head, receive, LARGEST_BODY)
         answer = await gather(app, {**scope, "headers": headers, "query_string": b""}, Incoming(b"", receive))

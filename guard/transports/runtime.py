@@ -158,6 +158,8 @@ class Runtime:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 self._note_crossings()
+                if not self.stores.began:
+                    await asyncio.to_thread(self.stores.look_back)
                 if await asyncio.to_thread(self.active.changed):
                     await self.reload()
                 else:
@@ -244,7 +246,10 @@ class Runtime:
 
     def usage(self) -> list[dict[str, Any]]:
         """Return the count of every license with its bounds and limits."""
-        rows = counts.usage_facts(self.snapshot, self.counter, self._states, time.time())
+        stores = self.stores
+        rows = counts.usage_facts(
+            self.snapshot, stores.counter, self._states, stores.calendar, stores.began, time.time()
+        )
         suspected = [measure.reason for measure in self._churn() if measure.suspect]
         return [{**row, "reasons": [*row["reasons"], *suspected]} for row in rows]
 

@@ -1,6 +1,8 @@
 """The stores of one process, opened in order and closed in the opposite one: nothing is written into a closed one."""
 
-from contextlib import ExitStack
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from guard.transports.instance import Instance
 from guard.usage.address import open_ledger, sqlite_url
 from guard.usage.counter import UsageCounter
 from guard.usage.keyring import check_rolling, load_keyring
-from guard.usage.period import Calendar, Kind
+from guard.usage.ledger import LedgerUnavailable
+from guard.usage.period import Calendar, Kind, kind_of
 from guard.usage.pseudonym import load_or_create_key
 from guard.usage.spool import Spool
 
@@ -58,11 +61,16 @@ class Stores:
                 ledger,
                 spool,
                 self.calendar,
+                seen_capacity=config.usage.seen,
                 keep=config.usage.keep,
                 serve_unspooled=config.usage.disk_full == "serve",
             )
             self.counter.start()
             closing.callback(self.counter.stop, STOP_SECONDS)
+            self._ledger = ledger
+            self.began: Mapping[Kind, str] = {}
+            """The oldest day and the oldest period of every kind in the ledger; empty until it has said so."""
+            self.look_back()
             if config.outputs.receipts:
                 self.recorder = Recorder(
                     layout.provenance,
@@ -74,6 +82,21 @@ class Stores:
                 self.recorder.start()
                 closing.callback(self.recorder.close, STOP_SECONDS)
             self._closing = closing.pop_all()
+
+    def look_back(self) -> None:
+        """Ask the ledger when counting began, if it has not said so yet; where it has nothing, it begins now.
+
+        A ledger that cannot be reached says nothing.
+        """
+        if self.began:
+            return
+        with suppress(LedgerUnavailable):
+            known, now = self._ledger.periods(), time.time()
+            current = {Kind.DAY: self.calendar.day(now), **self.calendar.periods(now)}  # windows are made of days
+            self.began = {
+                kind: min((each for each in known if kind_of(each) is kind), default=period)
+                for kind, period in current.items()
+            }
 
     def close(self) -> None:
         """Flush and close everything; idempotent. Takes up to 20 seconds when a store does not answer."""

@@ -46,8 +46,10 @@ def parse_url(url: str) -> Place | RedisPlace:
         parts = urlsplit(url)
     except ValueError:
         raise LedgerUrlError(f"{shown(url)}: not a URL") from None
+    if not parts.scheme:
+        raise LedgerUrlError(f"{shown(url)}: no scheme")
     if parts.scheme != "sqlite":
-        raise LedgerUrlError(f"{shown(url)}: scheme {parts.scheme or 'missing'!r} is unknown")
+        raise LedgerUrlError(f"{shown(url)}: scheme {parts.scheme!r} is unknown")
     path = unquote(parts.path)
     if parts.netloc or parts.fragment or not path.startswith("/") or path.endswith("/") or "\0" in path:
         raise LedgerUrlError(f"{shown(url)}: no absolute path of a file")
@@ -64,8 +66,8 @@ def open_ledger(url: str, *, read_only: bool = False) -> Ledger:
 
     A missing SQLite file is created, with mode 0600. A Redis server that cannot be reached is tried again with every
     call, so a gateway starts without it. ``read_only`` opens what is there and changes nothing; it raises LedgerAbsent
-    for a Redis that nobody has counted in, and LedgerUnavailable for one that cannot be reached. Raises LedgerError for
-    a URL, a file, a secret or a store that cannot be used.
+    for a missing file and a Redis that nobody has counted in, and LedgerUnavailable for one that cannot be reached.
+    Raises LedgerError for a URL, a file, a secret or a store that cannot be used.
     """
     place = parse_url(url)
     # A driver loads with the URL that needs it.
@@ -91,8 +93,11 @@ def shown(url: str) -> str:
     A password is none of the options, but might be written there by mistake.
     """
     scheme, separator, rest = url.partition("://")
-    if "@" in rest:
-        rest = f"...@{rest.rpartition('@')[2]}"
+    if not separator:  # a typo before the slashes is to show no password either
+        scheme, _, rest = url.partition(":")
+        separator = ":" * (scheme != url)
+    if "@" in scheme + rest:
+        scheme, rest = scheme.rpartition("@")[2], f"...@{rest.rpartition('@')[2]}"
     if is_redis(url):
         rest = rest.partition("?")[0].partition("#")[0]
     return f"{scheme}{separator}{rest}"

@@ -41,6 +41,8 @@ class ForgedError(AttestationError):
 class Attestation:
     """The statement. Raises AttestationError for one that cannot be meant."""
 
+    licensee: str
+    """Whose users these are: the person or company that the license binds."""
     license: str
     threshold: str
     """The id of the license's threshold: ``mau_700m``."""
@@ -54,6 +56,10 @@ class Attestation:
     """The products and services whose users are in the number, in words."""
     affiliates: str
     """The companies whose products those are, in words."""
+    covers_all: bool
+    """True if that is everything that the license counts, by whoever signs; False for a number of some part of it."""
+    active_user: str
+    """Who was counted as an active user, in words: few licenses define one."""
     statement: str
     """How the number is known, and where its documents are."""
     owner: str
@@ -64,14 +70,15 @@ class Attestation:
     """The last day on which it is to be relied on; None: what was once is not going to change."""
 
     def __post_init__(self) -> None:
-        for name in ("license", "threshold", "products", "affiliates", "statement", "owner"):
+        for name in ("licensee", "license", "threshold", "products", "affiliates", "active_user", "statement", "owner"):
             text = getattr(self, name)
             if not isinstance(text, str) or not text.strip() or not text.isprintable():
                 raise AttestationError(f"{name}: {text!r}; allowed: one line of text")
         if not isinstance(self.users, int) or isinstance(self.users, bool) or not 0 <= self.users <= MOST_USERS:
             raise AttestationError(f"users: {self.users!r}; allowed: a whole number from 0 to {MOST_USERS}")
-        if not isinstance(self.at_most, bool):
-            raise AttestationError(f"at_most: {self.at_most!r}; allowed: true or false")
+        for name in ("at_most", "covers_all"):
+            if not isinstance(getattr(self, name), bool):
+                raise AttestationError(f"{name}: {getattr(self, name)!r}; allowed: true or false")
         if not isinstance(self.reference_month, str) or not _MONTH.fullmatch(self.reference_month):
             raise AttestationError(f"reference_month: {self.reference_month!r}; allowed: YYYY-MM such as 2024-06")
         for name in ("stated", "expires"):
@@ -96,12 +103,16 @@ class Attestation:
         return self.expires is not None and today.isoformat() > self.expires
 
     def exceeds(self, allowed: int) -> bool:
-        """Return True if it states more users than ``allowed``: then the license gives no rights."""
+        """Return True if it states more users than ``allowed``: then the license gives no rights, whatever else is not
+        in the number.
+        """
         return self.users > allowed and not self.at_most
 
     def shows(self, allowed: int) -> bool:
-        """Return True if there were no more users than ``allowed`` by it. A bound above that shows nothing."""
-        return self.users <= allowed
+        """Return True if there were no more users than ``allowed`` by it. A bound above that shows nothing, and neither
+        does a number of a part.
+        """
+        return self.covers_all and self.users <= allowed
 
 
 class Signed(NamedTuple):

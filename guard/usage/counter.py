@@ -256,8 +256,8 @@ class UsageCounter:
 
     @property
     def ledger_up(self) -> bool:
-        """True if the last attempt to reach the ledger succeeded and the flusher, once started, still runs."""
-        return self._courier.up and self._flusher.healthy
+        """True if the ledger answered last and takes what it is given, and the flusher, once started, still runs."""
+        return self._courier.up and self._courier.mismatch is None and self._flusher.healthy
 
     @property
     def mismatch(self) -> LedgerMismatch | None:

@@ -77,6 +77,7 @@ class Courier:
                 scarce = [each for each in self.tallies.by_scope.values() if each.scarce and each.used]
             for tally in scarce:  # elsewhere the next refresh will do
                 self._claim(tally, tally.allowed or 0, 0, now)
+        self.mismatch = None  # that it can be read says nothing of whose keys it has
 
     def replay(self, now: float) -> None:
         """Write again what siblings' segments have from another life of the ledger, if it may forget."""
@@ -173,7 +174,7 @@ class Courier:
                 self._recall()
                 self._bound = True
             yield
-            self.up, self.mismatch = True, None
+            self.up = True
         except LedgerMismatch as error:
             self.up, self.mismatch = False, error
             raise

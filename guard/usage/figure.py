@@ -2,19 +2,25 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from guard.usage.coverage import EARLIER, coverage
 from guard.usage.declaration import Declaration
 from guard.usage.ledger import Ledger, Scope, Totals
 from guard.usage.period import Calendar, Kind, Period, days_of, kind_of, month_of
-from guard.usage.scope import bounds
+from guard.usage.scope import UNIDENTIFIED, bounds, requests
 from guard.usage.spool import Leftover
 from guard.usage.thresholds import Limit, State
 
-_DAY = len("2026-11-22")
 _NOTHING = Totals(0, 0, 0, 0)
-_UNMERGED = "no gateway has put the users of earlier days into the window"
-ALL_PRODUCTS, WITH_AFFILIATES = "all", "included"
-"""Whose users a license without a limit is taken to count: everybody's, the widest reading."""
+
+
+class Doubt(NamedTuple):
+    """Why a number may not be the true one."""
+
+    reason: str
+    omits: str = ""
+    """What is missing in the number, which nothing bounds from above then; empty if it is bounded all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +30,33 @@ class Tested:
     limit: Limit
     lower: int
     upper: int
+    """All users that are known of: measured and stated ones. The limit is held against these."""
     state: State
     reasons: tuple[str, ...]
+    """What follows from stated numbers, and from whose users the license counts."""
+    omits: tuple[str, ...]
+    """What the limit counts and ``upper`` does not have; with any, nothing bounds the count from above."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Users of one license in one period. The truth is between ``lower`` and ``upper`` as far as ``reasons`` let it."""
+    """Users of one license in one period. The truth is between ``lower`` and ``upper``, if there is an upper bound."""
 
     license: str
     period: str
     users: int
     """Distinct users that were measured, those of the spool included: an estimate where the ledger estimates."""
+    counted: bool
+    """False if nothing was counted in the period: then ``users`` is 0 because nobody looked."""
     measured: Totals
     """The ledger's count with its bounds, the spool included in ``upper``; ``unidentified`` is this ledger's."""
+    doubts: tuple[Doubt, ...]
+    """Why what was measured here may not be the number of users who were here."""
     in_spool: int
     """Users on their way to the ledger; in an estimating ledger some of them may be there already."""
     lower: int
-    upper: int
-    """The bounds of the count with what was declared, in the scope of the license's first limit."""
+    upper: int | None
+    """The bounds of the count with what was declared, in the scope of the license's first limit; None: no bound."""
     reasons: tuple[str, ...]
     """Why the bounds are apart, and what is in neither of them."""
     declarations: tuple[Declaration, ...]
@@ -53,6 +67,16 @@ class Figure:
     def exact(self) -> bool:
         """True if nothing is in doubt: every answered request named its user, and every user is in the number."""
         return not self.reasons and self.lower == self.upper
+
+    @property
+    def measured_exactly(self) -> bool:
+        """True if ``users`` is the number of users who were here, whoever else the license counts."""
+        return self.counted and not self.doubts and self.measured.lower == self.measured.upper
+
+    @property
+    def measured_upper(self) -> int | None:
+        """The most users who can have been here; None if nothing bounds that."""
+        return None if any(doubt.omits for doubt in self.doubts) else self.measured.upper
 
 
 def figures(
@@ -69,21 +93,29 @@ def figures(
     """
     totals, declared = ledger.totals(period.id), ledger.declarations(period.id)
     waiting = _waiting(ledger, calendar, period, leftover)
-    doubts = list(_doubts(ledger, period, leftover))
+    covered = coverage(ledger, period.id, spooled(leftover))
+    doubts = [Doubt(covered.reason, EARLIER)] if covered.reason else []
+    doubts += _doubts(ledger, period, leftover)
     unmerged = _unmerged(ledger, period)
     names = {*totals, *waiting, *(each.license for each in declared), *(limits or {})}
-    return [
-        _figure(
-            Scope(period.id, name),
-            ledger,
-            totals.get(name, _NOTHING),
-            waiting.get(name, 0),
-            tuple(each for each in declared if each.license == name),
-            None if limits is None else [limit for limit in limits.get(name, ()) if limit.kind is kind_of(period.id)],
-            [*doubts, *unmerged.get(name, ())],
+    found = []
+    for name in sorted(names):
+        scope, counted = Scope(period.id, name), totals.get(name, _NOTHING)
+        own = [*doubts, *([unmerged[name]] if name in unmerged else [])]
+        highest = leftover.highest.get(scope, 0) if leftover else 0
+        if highest > counted.users:
+            own.append(Doubt(f"the ledger lost {highest - counted.users:,} users that it had", "users that were lost"))
+        stated = tuple(each for each in declared if each.license == name)
+        tested = None if limits is None else [one for one in limits.get(name, ()) if one.kind is kind_of(period.id)]
+        found.append(
+            _figure(scope, ledger, counted, waiting.get(name, 0), stated, tested, own, counted=covered.counted)
         )
-        for name in sorted(names)
-    ]
+    return found
+
+
+def spooled(leftover: Leftover | None) -> set[str]:
+    """Return the periods that the sightings in the spool are filed under."""
+    return {scope.period for scope, users in leftover.sightings.items() if users} if leftover else set()
 
 
 def _figure(
@@ -93,39 +125,44 @@ def _figure(
     waiting: int,
     declared: tuple[Declaration, ...],
     limits: Sequence[Limit] | None,
-    doubts: Sequence[str],
+    doubts: Sequence[Doubt],
+    *,
+    counted: bool,
 ) -> Figure:
-    reasons = []
+    own = []
     if totals.unidentified:
-        reasons.append(f"{totals.unidentified:,} answered requests named no user")
+        own.append(Doubt(f"{requests(totals.unidentified)} named no user", UNIDENTIFIED))
     if ledger.exact:
         measured = Totals(totals.users + waiting, totals.unidentified, totals.lower + waiting, totals.upper + waiting)
     else:
         measured = totals._replace(upper=totals.upper + waiting)
-        reasons.append(f"an estimate: between {totals.lower:,} and {totals.upper:,} with three standard errors")
+        own.append(Doubt(f"an estimate: between {totals.lower:,} and {totals.upper:,} with three standard errors"))
         if waiting:
-            reasons.append(f"{waiting:,} users in the spool may be in the ledger already")
+            own.append(Doubt(f"{waiting:,} users in the spool may be in the ledger already"))
+    doubts = (*doubts, *own)
+    left_out = tuple(dict.fromkeys(doubt.omits for doubt in doubts if doubt.omits))
     first = next(iter(limits or ()), None)
-    scoped = bounds(
-        measured, declared, *(first.products, first.affiliates) if first else (ALL_PRODUCTS, WITH_AFFILIATES)
-    )
+    scoped = bounds(measured, declared, first)
     return Figure(
         license=scope.license,
         period=scope.period,
         users=measured.users,
+        counted=counted,
         measured=measured,
+        doubts=doubts,
         in_spool=waiting,
         lower=scoped.lower,
-        upper=scoped.upper,
-        reasons=(*reasons, *scoped.reasons, *doubts),
+        upper=None if left_out or scoped.omits else scoped.upper,
+        reasons=(*(doubt.reason for doubt in doubts), *scoped.reasons),
         declarations=declared,
-        tests=None if limits is None else tuple(_tested(limit, measured, declared) for limit in limits),
+        tests=None if limits is None else tuple(_tested(limit, measured, declared, left_out) for limit in limits),
     )
 
 
-def _tested(limit: Limit, measured: Totals, declared: Sequence[Declaration]) -> Tested:
-    scoped = bounds(measured, declared, limit.products, limit.affiliates)
-    return Tested(limit, scoped.lower, scoped.upper, limit.state(scoped.upper), scoped.reasons)
+def _tested(limit: Limit, measured: Totals, declared: Sequence[Declaration], left_out: tuple[str, ...]) -> Tested:
+    scoped = bounds(measured, declared, limit)
+    omits = tuple(dict.fromkeys((*left_out, *scoped.omits)))
+    return Tested(limit, scoped.lower, scoped.upper, limit.state(scoped.upper), scoped.reasons, omits)
 
 
 def _waiting(ledger: Ledger, calendar: Calendar, period: Period, leftover: Leftover | None) -> dict[str, int]:
@@ -141,33 +178,30 @@ def _waiting(ledger: Ledger, calendar: Calendar, period: Period, leftover: Lefto
     }
 
 
-def _doubts(ledger: Ledger, period: Period, leftover: Leftover | None) -> Iterator[str]:
+def _doubts(ledger: Ledger, period: Period, leftover: Leftover | None) -> Iterator[Doubt]:
     if leftover is None:
-        yield "no spool was looked at: users on their way to the ledger are not in the number"
+        yield Doubt(
+            "no spool was looked at: users on their way to the ledger are not in the number",
+            "users on their way to the ledger",
+        )
     elif leftover.damaged:
-        yield f"{leftover.damaged:,} damaged records in the spool, of any period and license"
+        records = f"{leftover.damaged:,} damaged record{'' if leftover.damaged == 1 else 's'}"
+        yield Doubt(f"{records} in the spool, of any period and license", "damaged records")
     if kind_of(period.id) in {Kind.MONTH, Kind.DAY}:
         return
     keys = {ledger.key_of(month_of(day)) for day in days_of(period.id)} - {None}
     if len(keys) > 1:
-        yield "the pseudonym key was changed within the window: who came before and after it is two users"
+        yield Doubt("the pseudonym key was changed within the window: who came before and after it is two users")
 
 
-def _unmerged(ledger: Ledger, period: Period) -> dict[str, list[str]]:
-    """Return what is wrong with a rolling window whose earlier days are not in it, by license."""
+def _unmerged(ledger: Ledger, period: Period) -> dict[str, Doubt]:
+    """Return the doubt about a rolling window whose earlier days are not in it, by license."""
     if kind_of(period.id) in {Kind.MONTH, Kind.DAY}:
         return {}
-    days = days_of(period.id)
-    tracked = min((each for each in ledger.periods() if len(each) == _DAY), default=None)
-    found: dict[str, list[str]] = {}
     window = ledger.totals(period.id)
-    for day in days:
-        for name, totals in ledger.totals(day).items():
-            reasons = found.setdefault(name, [])
-            if tracked is not None and tracked > days[0] and not reasons:
-                reasons.append(
-                    f"days were not tracked before {tracked}: the window lacks {days.index(tracked)} of them"
-                )
-            if totals.lower > window.get(name, _NOTHING).upper and _UNMERGED not in reasons:
-                reasons.append(_UNMERGED)
-    return found
+    return {
+        name: Doubt("no gateway has put the users of earlier days into the window", "days that are not in the window")
+        for day in days_of(period.id)
+        for name, totals in ledger.totals(day).items()
+        if totals.lower > window.get(name, _NOTHING).upper
+    }

@@ -135,6 +135,12 @@ def write_users(
     return head
 
 
+def seal_of(file: BinaryIO) -> str:
+    """Return the digest that ``file``, which ``check`` has read, ends with, in hexadecimal. Raises OSError."""
+    file.seek(-_DIGEST, os.SEEK_END)
+    return file.read(_DIGEST).hex()
+
+
 def check(file: BinaryIO, progress: Progress) -> Head:
     """Return the head of ``file`` after reading all of it: it is whole and as it was written.
 
@@ -171,14 +177,16 @@ def check(file: BinaryIO, progress: Progress) -> Head:
 def fit(head: Head, ledger: Ledger, calendar: Calendar, today: str, key: str | None) -> None:
     """Raise InterchangeError if a file with ``head`` cannot be merged into ``ledger``, whose users are under ``key``.
 
-    Its zone and key have to be the ledger's (``key`` None: it has none yet in that month), and the ledger has to know
-    who its users are.
+    Its zone and key have to be the ledger's (``key`` None: it has none yet in that month), its period has to have begun
+    on ``today``, and the ledger has to know who its users are.
     """
     if head.zone != calendar.zone:
         raise InterchangeError(
             f"it counts in zone {head.zone}, the ledger in {calendar.zone}: their months are not the same; allowed: "
             "its total declared (--as-declared)"
         )
+    if not begun(head.period, today):
+        raise InterchangeError(f"its users are of {head.period}, and it is {today} in zone {calendar.zone}")
     if key not in {None, head.key}:
         raise InterchangeError(
             f"its users of {month_of(head.period)} are pseudonyms under key {head.key}, the ledger's under {key}: who "
@@ -226,6 +234,12 @@ def merge(
             progress(len(users))
         merged.append(Merged(share.license, share.users, new, ledger.users(own)))
     return merged
+
+
+def begun(period: str, today: str) -> bool:
+    """Return True if ``period``, or the day that it ends with, is that of the day ``today`` or an earlier one."""
+    last = period[: len(today)]
+    return last <= today[: len(last)]
 
 
 def unidentified(head: Head) -> Iterator[Declaration]:

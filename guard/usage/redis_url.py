@@ -192,7 +192,7 @@ def _variable(text: str) -> str:
 
 def _file(text: str) -> str:
     if not text.startswith("/") or "\0" in text:
-        raise RedisUrlProblem("no absolute path of a file", "an absolute path")
+        raise RedisUrlProblem("no absolute path of a file", "an absolute path, as a URL stands in no directory")
     return text
 
 

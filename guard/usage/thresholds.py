@@ -47,7 +47,19 @@ class Limit:
     products: str = "all"
     """Whose users the license counts: ``all`` products of the licensee, those ``with_model``, or ``each`` by itself."""
     affiliates: str = "included"
-    """``included``, ``excluded``, or ``unmentioned`` (then the operator's reading of it)."""
+    """The license's word: ``included``, ``excluded``, or ``unmentioned``."""
+    affiliates_read: str = ""
+    """Where it is ``unmentioned``, the operator's reading: ``included`` or ``excluded``; empty where there is none."""
+
+    @property
+    def counts_affiliates(self) -> bool:
+        """True if declared users of affiliates count; where nobody says so they do, which is the cautious reading."""
+        return "excluded" not in {self.affiliates, self.affiliates_read}
+
+    @property
+    def names_affiliates(self) -> bool:
+        """True if the license, or the operator's reading of its silence, says that affiliates count."""
+        return "included" in {self.affiliates, self.affiliates_read}
 
     @property
     def acts(self) -> bool:

@@ -99,7 +99,7 @@ def test_bad_data_is_65_bad_configuration_78_bad_usage_64(state, capsys):
     (state / "short.key").write_bytes(b"short")
     assert check(path, "--key", "short.key") == 78
     assert "allowed: 16 to 64" in capsys.readouterr().err
-    assert check(path, "--write-clean", "no/such/directory.jsonl") == 78
+    assert check(path, "--write-clean", "no/such/directory.jsonl") == 73
     (state / "odd.yaml").write_text("state_dri: x\n")
     assert check(path, "--config", "odd.yaml") == 78
     assert check(path, "--write-clean", path) == 64

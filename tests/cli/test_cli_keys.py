@@ -169,6 +169,12 @@ def test_a_mistaken_file_is_bad_configuration_and_stays_as_it_is(keys, path):
     assert path.read_text() == "keys:\n  - {id: x}\n"
 
 
+def test_a_file_that_is_not_there_is_bad_input(keys, path):
+    for command in (["list"], ["list", "--json"], ["revoke", "a2b3c4d5e6f7"]):
+        assert keys(*command) == (65, "", f"{path}: there is no such file; `guard keys add` makes it\n")
+    assert not path.exists()
+
+
 def test_a_mounted_secret_is_changed_where_it_is_kept(keys, path, tmp_path):
     (tmp_path / "real.yaml").write_text("keys: []\n")
     path.symlink_to(tmp_path / "real.yaml")

@@ -57,12 +57,12 @@ def test_listing_changes_nothing(ring, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "code", "why"), [
-    (("--from", "2026-11"), 78, "month 2026-11 has begun; allowed: a month that has not"),
+    (("--from", "2026-11"), 64, "month 2026-11 has begun; allowed: a month that has not"),
     (("--from", "2026-12-01"), 64, "allowed: a month such as 2026-12"),
     (("--from", "2026-13"), 64, "is no month"),
     (("--file", "nothing.key"), 78, "pseudonym key nothing.key: No such file or directory"),
     (("--file", "guard.yaml"), 78, "pseudonym key guard.yaml"),
-    (("--file", "state/pseudonym.key", "--from", "2026-12"), 78, "month 2026-12 has begun"),
+    (("--file", "state/pseudonym.key", "--from", "2026-12"), 64, "month 2026-12 has begun"),
 ])  # fmt: skip
 def test_what_would_mix_two_keys_is_refused_and_nothing_is_written(ring, arguments, code, why, capsys):
     before = ring.read_bytes()
@@ -74,8 +74,20 @@ def test_what_would_mix_two_keys_is_refused_and_nothing_is_written(ring, argumen
 
 def test_a_month_gets_one_key(ring, capsys):
     assert rotate() == 0
-    assert rotate() == 78
-    assert "month 2026-12 has a key already; allowed: a month without one" in capsys.readouterr().err
+    assert rotate() == 64
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "month 2026-12 has a key already; allowed: a month without one" in said
+
+
+def test_a_key_file_that_cannot_be_written_is_an_output(ring, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    before = ring.read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    assert rotate() == 73
+    assert capsys.readouterr().err == "pseudonym key state/pseudonym.key: No space left on device\n"
+    assert ring.read_bytes() == before
 
 
 def test_rolling_windows_would_reach_over_the_change(ring, tmp_path, capsys):

@@ -1,6 +1,9 @@
 """The guard command: what it lists, what it imports to do so, and how it ends."""
 
+import errno
+import io
 import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -93,6 +96,55 @@ def test_any_other_error_is_not_hidden(monkeypatch):
 
     with pytest.raises(ZeroDivisionError):
         play(monkeypatch, fail)
+
+
+@pytest.mark.parametrize("arguments", [["policy", "list"], ["policy", "show", "llama-3.1"], ["--help"]])
+def test_a_reader_that_goes_away_ends_a_command_quietly(arguments):
+    """As ``| head`` does: a pipe that nobody reads any more when the first line is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "guard", *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(("arguments", "code"), [
+    (["usage", "import", "x.jsonl"], 65), (["usage", "attest", "--verify", "x.jsonl"], 65),
+    (["usage", "show", "--config", "x.jsonl"], 78),
+    (["export", "check", "x.jsonl", "--target", "y", "--config", "guard.yaml"], 65), (["audit", "verify", "x.jsonl"], 65),
+    (["policy", "check", "x.jsonl"], 1), (["policy", "test", "x.jsonl"], 1), (["keys", "list", "--file", "x.jsonl"], 78),
+])  # fmt: skip
+def test_a_file_that_cannot_be_read_is_bad_input_or_bad_configuration(tmp_path, monkeypatch, arguments, code, capsys):
+    """Not bad usage, which the option parser would make of it."""
+    access = os.access
+
+    def refusing(opener):
+        def refused(file, *rest, **options):
+            if not isinstance(file, int) and Path(os.fspath(file)).name == "x.jsonl":
+                raise PermissionError(errno.EACCES, "Permission denied", str(file))
+            return opener(file, *rest, **options)
+
+        return refused
+
+    def unreadable(path, mode, **options):
+        return Path(os.fspath(path)).name != "x.jsonl" and access(path, mode, **options)
+
+    (tmp_path / "x.jsonl").write_text("{}")
+    (tmp_path / "guard.yaml").write_text("license: gemma\n")
+    (tmp_path / "guard-state").mkdir()
+    (tmp_path / "guard-state" / "provenance.key").write_bytes(bytes(range(32)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GUARD_CONFIG", raising=False)
+    for name, opener in {"io.open": io.open, "builtins.open": open, "os.open": os.open}.items():
+        monkeypatch.setattr(name, refusing(opener))
+    monkeypatch.setattr("os.access", unreadable)
+    assert run(arguments) == code
+    printed = capsys.readouterr()
+    assert "Permission denied" in printed.out + printed.err
 
 
 def test_python_m_guard_is_the_same_command():

@@ -256,7 +256,6 @@ def test_an_unknown_reference_exits_1_and_says_why_there_may_be_none(capsys, tmp
         (["--license", "zzz"], "unknown license 'zzz'; `guard policy list` names those that are known"),
         (["--license", "llama-2", "--tenant", "desk"], "a license alone has no tenants and no keys"),
         (["--license", "llama-2", "--text", "a", "--body", "b"], "allowed: --text or --body"),
-        (["--license", "llama-2", "--body", "nowhere"], "nowhere cannot be read"),
         (["--license", "llama-2", "--purpose", "train"], "train:TARGET"),
         (["--license", "llama-2", "--at", "soon"], "a time such as 2026-06-01T12:00:00Z"),
         (["--license", "llama-2", "--country", "Germany"], "an ISO 3166 code"),
@@ -267,3 +266,8 @@ def test_an_unknown_reference_exits_1_and_says_why_there_may_be_none(capsys, tmp
 def test_bad_usage_is_told(arguments, said, capsys):
     assert run(["policy", "explain", *arguments]) == 64
     assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_a_body_that_cannot_be_read_is_bad_input(capsys):
+    assert run(["policy", "explain", "--license", "llama-2", "--body", "nowhere"]) == 65
+    assert capsys.readouterr().err == "nowhere cannot be read: No such file or directory\n"

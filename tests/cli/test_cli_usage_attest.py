@@ -25,7 +25,7 @@ def elsewhere(tmp_path, monkeypatch):
 def attest(*options, **named):
     settings = {
         "license": "llama-3.1", "users": 12_000_000, "owner": "legal@example.org", "statement": "analytics report 7",
-        "key": "legal.pem", "out": "a.json",
+        "licensee": "Example GmbH", "active_user": "an account", "key": "legal.pem", "out": "a.json",
     } | named  # fmt: skip
     given = [(f"--{name.replace('_', '-')}", str(value)) for name, value in settings.items() if value is not None]
     return run(["usage", "attest", *(word for pair in given for word in pair), *options])
@@ -45,10 +45,17 @@ def test_what_is_stated_is_signed_with_a_key_of_its_own_and_verifies(tmp_path, c
     assert (said.license, said.threshold, said.reference_month, said.users) == (
         "llama-3.1", "mau_700m", "2024-06", 12_000_000,
     )  # fmt: skip
-    assert said.products.startswith("all products or services")
-    assert said.affiliates.startswith("the licensee and its affiliates, taken together")
-    assert printed.out.startswith("a.json: ok\n  llama-3.1 mau_700m, 2024-06: 12,000,000 users\n  of all products")
-    assert printed.out.endswith(f"signed with {signed.key}\n")
+    assert said.products == "all products and services made available by or for the licensee, with or without the model"
+    assert (said.affiliates, said.covers_all) == ("the licensee and its affiliates, taken together", True)
+    assert printed.out.splitlines() == [
+        "a.json: ok",
+        "  llama-3.1 mau_700m, 2024-06: 12,000,000 users",
+        f"  of Example GmbH: {said.products}; {said.affiliates}",
+        "  stated to be everything that the license counts",
+        "  an active user: an account",
+        f"  analytics report 7 (legal@example.org, {said.stated})",
+        f"  signed with {signed.key}",
+    ]
     assert verify("a.json") == 0
     assert capsys.readouterr().out == printed.out
 
@@ -58,7 +65,10 @@ def test_the_same_key_signs_the_next_one_and_is_warned_about_if_others_may_read_
     assert attest("--at-most", out="b.json") == 0
     assert capsys.readouterr().err.count("no key") == 1
     (tmp_path / "legal.pem").chmod(0o640)
-    assert attest(out="c.json", products="chat and search", affiliates="all of them", expires="2999-12-31") == 0
+    assert (
+        attest("--covers-all", out="c.json", products="chat and search", affiliates="all of them", expires="2999-12-31")
+        == 0
+    )
     assert capsys.readouterr().err == (
         "warning: others than its owner may read the key legal.pem; chmod 600 legal.pem\n"
     )
@@ -83,6 +93,9 @@ def test_more_than_the_license_allows_is_written_and_ends_with_one(tmp_path, cap
     ({"license": "lama-3.1"}, "unknown license 'lama-3.1'; did you mean 'llama-3.1'?"),
     ({"license": "qwen-2024"}, "qwen-2024 looks at the users of no past month"),
     ({"threshold": "mau"}, "llama-3.1 has no 'mau' that looks at one month; allowed: mau_700m"),
+    ({"licensee": None}, "--licensee: whose users, --active-user: who was counted"),
+    ({"active_user": None}, "--licensee: whose users, --active-user: who was counted"),
+    ({"active_user": " "}, "active_user: ' '; allowed: one line of text"),
     ({"users": None}, "--license, --users, --statement, --owner and --out, or --verify"),
     ({"owner": " "}, "owner: ' '; allowed: one line of text"),
     ({"expires": "2020-01-01"}, "expires: '2020-01-01', before it was stated"),
@@ -121,8 +134,10 @@ def test_a_key_that_cannot_sign_is_said_to_be_none_and_stays(content, said, tmp_
 
 
 def test_a_place_where_no_key_can_be_made_is_said(capsys):
-    assert attest(key="no/where.pem") == 65
+    assert attest(key="no/where.pem") == 73
     assert "key no/where.pem cannot be made: No such file or directory" in capsys.readouterr().err
+    assert attest(out="no/where.json") == 73
+    assert "no/where.json cannot be written: No such file or directory" in capsys.readouterr().err
 
 
 def test_scripts_get_every_file_with_what_is_wrong_with_it(tmp_path, capsys):
@@ -156,6 +171,51 @@ def test_the_configurations_attestors_are_the_ones_who_count(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert f"signed with {key}, legal\n" in printed
     assert "b.json: signed with the key of nobody in usage.attestors\n" in printed
+
+
+def test_words_that_are_not_the_licenses_are_a_part_until_somebody_says_that_they_are_all(tmp_path, capsys):
+    words = {"products": "mobile app only", "affiliates": "none"}
+    assert attest(**words) == 1
+    said = (
+        "a.json: partial: nothing says that these are all users whom llama-3.1 counts (all products or services made "
+        "available by or for the licensee, with or without the model; the licensee and its affiliates, taken together; "
+        '"active user" is not defined), so it shows nothing; if they are, sign it with --covers-all\n'
+    )
+    printed = capsys.readouterr().out
+    assert printed.startswith(said)
+    assert "  stated to be only a part of what the license counts\n" in printed
+    assert not Signed.from_json((tmp_path / "a.json").read_bytes()).attestation.covers_all
+    assert verify("a.json") == 1
+    assert capsys.readouterr().out == printed
+    assert attest("--covers-all", **words, out="b.json") == 0
+    assert Signed.from_json((tmp_path / "b.json").read_bytes()).attestation.covers_all
+    assert attest(products=Signed.from_json((tmp_path / "a.json").read_bytes()).attestation.products, out="c.json") == 1
+    assert attest(**words, users=700_000_001, out="d.json") == 1
+    assert "it gives no rights" in capsys.readouterr().out
+
+
+def test_the_licensee_is_the_configurations(tmp_path, capsys):
+    assert attest(licensee="Sample AG") == 0
+    (tmp_path / "guard.yaml").write_text("operator: {name: Example GmbH}\nmodels: {m: {license: llama-3.1}}\n")
+    capsys.readouterr()
+    assert verify("a.json") == 1
+    assert "a.json: about the users of 'Sample AG'; operator.name is 'Example GmbH'\n" in capsys.readouterr().out
+    assert attest(licensee="Sample AG", out="b.json") == 64
+    assert "'Sample AG', but operator.name is 'Example GmbH'" in " ".join(capsys.readouterr().err.split())
+    assert attest(out="b.json") == 0
+
+
+def test_a_reading_of_a_silent_license_is_said_to_be_one(tmp_path):
+    assert attest(license="hunyuan-large", users=5) == 0
+    reading = "operator: {name: Example GmbH}\nmodels: {m: {license: hunyuan-large}}\n"
+    (tmp_path / "guard.yaml").write_text(f"{reading}usage: {{affiliates: {{hunyuan-large: exclude}}}}\n")
+    assert attest(license="hunyuan-large", users=5, out="b.json") == 0
+    signed = [Signed.from_json((tmp_path / name).read_bytes()).attestation for name in ("a.json", "b.json")]
+    silent = "(the license does not mention affiliates; this is a reading of it)"
+    assert [(each.affiliates, each.covers_all) for each in signed] == [
+        (f"the licensee and its affiliates, taken together {silent}", True),
+        (f"the licensee without its affiliates {silent}", True),
+    ]
 
 
 def test_a_license_of_ones_own_may_have_several_months(tmp_path, capsys):

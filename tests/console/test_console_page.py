@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,6 +101,24 @@ def test_an_unbounded_count_says_at_least():
     text = Reader(page(usage=[usage(upper=None, reasons=["12 requests had no identity"])])).text
     assert "at least 611,999,990" in text
     assert "12 requests had no identity" in text
+
+
+@pytest.mark.parametrize(
+    ("attestation", "words"),
+    [
+        ("shown", "attested"),
+        ("missing", "attestation missing"),
+        ("open", "attestation leaves it open"),
+        ("beyond", "beyond, as attested"),
+        (None, "not tested by this count"),
+    ],
+)
+def test_a_limit_on_a_past_month_shows_its_attestation_and_no_state(attestation, words):
+    row = usage(users=500, upper=None, state=None)
+    row["limits"][0]["attestation"] = attestation
+    text = Reader(page(usage=[row])).text
+    assert words in text
+    assert "within" not in text
 
 
 def test_a_count_over_its_limit_stays_inside_the_bar():

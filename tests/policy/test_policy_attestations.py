@@ -1,17 +1,21 @@
 """What is attested of the month that a license looks at: what it shows, whom it takes to say so, and what follows."""
 
+import json
 from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from guard.policy import lastgood
+from guard.policy import counted, lastgood
+from guard.policy.attestations import filed
 from guard.policy.checks.limits import estimated
 from guard.policy.config import Config
 from guard.policy.document import Document, PolicyError
+from guard.policy.known import known_licenses
 from guard.policy.load import load
 from guard.policy.rehearsal.hypothetical import Request
 from guard.policy.rehearsal.rehearse import rehearse
@@ -22,8 +26,8 @@ from guard.usage.attestation import Attestation, sign
 DAY = date(2026, 6, 1)
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 SAID = Attestation(
-    "llama-3.1", "mau_700m", "2024-06", 12_000_000, False, "all products", "the licensee and its affiliates",
-    "analytics report 7", "legal@example.org", "2026-05-01",
+    "Example GmbH", "llama-3.1", "mau_700m", "2024-06", 12_000_000, False, "all products",
+    "the licensee and its affiliates", True, "an account", "analytics report 7", "legal@example.org", "2026-05-01",
 )  # fmt: skip
 AT = ("llama-3.1", "mau_700m")
 SERVED = "models:\n  m: {license: llama-3.1}\nusage:\n"
@@ -125,6 +129,79 @@ def test_a_bound_shows_what_it_bounds_and_one_above_the_limit_nothing(write, sta
     assert not any("gives no rights" in warning for warning in snapshot.warnings)
 
 
+def test_users_of_a_part_show_nothing_unless_they_are_too_many(write, states):
+    part = {"products": "mobile app only", "affiliates": "none", "covers_all": False}
+    states(**part)
+    found = loaded(write, REFUSING)
+    assert not found.snapshot.attested[AT]
+    assert asked(found.snapshot).code == "license_terms"
+    (warning,) = said(found.snapshot)
+    assert warning.endswith(
+        "12,000,000 users, stated by legal@example.org on 2026-05-01, are those of mobile app only; none, and nothing "
+        "says that the license counts no others"
+    )
+    assert "of mobile app only; none; only a part; an active user" in found.snapshot.attestations[AT]
+    states(**part, users=700_000_001)
+    assert asked(loaded(write, REFUSING).snapshot).message.endswith("its license gives no rights in it.")
+    states(**part | {"covers_all": True})
+    assert loaded(write, NAMED).snapshot.attested[AT]
+
+
+@pytest.mark.parametrize(("name", "shown"), [("Example GmbH", True), ("Example", False), ("example gmbh", False)])
+def test_it_is_about_the_licensee_who_serves(write, states, name, shown):
+    states()
+    snapshot = loaded(write, f"operator: {{name: {name}}}\n{NAMED}").snapshot
+    assert snapshot.attested[AT] is shown
+    wrong = f"about the users of 'Example GmbH'; operator.name is '{name}'"
+    assert any(warning.endswith(wrong) for warning in snapshot.warnings) is not shown
+
+
+@pytest.mark.parametrize(("stated", "by_clock", "counts"), [
+    ("2026-06-02", True, True), ("2026-06-03", True, False), ("2026-06-01", False, True), ("2026-06-02", False, False),
+])  # fmt: skip
+def test_a_clock_may_be_a_day_behind_and_a_day_that_is_named_is_that_day(write, states, stated, by_clock, counts):
+    states(stated=stated)
+    config = loaded(write, NAMED).config
+    (found,) = filed(config, known_licenses(()), DAY, by_clock=by_clock)
+    assert (found.wrong is None) is counts
+
+
+HERE = Path(__file__).parent
+SIGNED = [*HERE.glob("mistakes/strict/*/a.json"), *HERE.glob("sound/configuration/*.json")]
+
+
+@pytest.mark.parametrize("path", SIGNED, ids=lambda path: path.parent.name)
+def test_the_files_in_the_tests_are_signed_like_this(path):
+    """So one is made anew when what is signed changes: its statement is edited, and this text is written into it."""
+    told = json.loads(path.read_text()).get("attestation")
+    if told is None or path.parent.name == "attestation-that-was-changed":
+        return
+    secret = bytes(32) if path.parent.name == "attestation-by-nobody-who-is-named" else bytes(range(32))
+    made = sign(Attestation(**told), Ed25519PrivateKey.from_private_bytes(secret)).to_json()
+    assert path.read_text() == made
+
+
+SILENT = "(the license does not mention affiliates; this is a reading of it)"
+
+
+@pytest.mark.parametrize(("license_", "reading", "words"), [
+    ("llama-3.1", "exclude", "the licensee and its affiliates, taken together"),
+    ("dbrx", None, "the licensee and its affiliates, taken together"),
+    ("hunyuan-large", None, f"the licensee and its affiliates, taken together {SILENT}"),
+    ("hunyuan-large", "exclude", f"the licensee without its affiliates {SILENT}"),
+])  # fmt: skip
+def test_a_statement_says_in_plain_words_whom_the_license_counts(license_, reading, words):
+    (threshold,) = [part for part in known_licenses(())[license_].thresholds if part.attested]
+    assert counted.affiliates(threshold, reading) == words
+    said = counted.products(threshold)
+    assert said == "all products and services made available by or for the licensee, with or without the model"
+
+
+def test_where_a_license_is_silent_about_affiliates_its_page_does_not_say_only():
+    texts = {part.counted_entities for license_ in known_licenses(()).values() for part in license_.thresholds}
+    assert not [text for text in texts if "licensee only" in text]
+
+
 def test_of_several_the_one_stated_last_counts_and_of_one_day_the_larger_number(write, states):
     names = "  attestations: [a.json, b.json, c.json]\n"
     states("a.json", users=900_000_000)
@@ -132,7 +209,7 @@ def test_of_several_the_one_stated_last_counts_and_of_one_day_the_larger_number(
     states("c.json", stated="2026-05-02", users=13_000_000)
     snapshot = loaded(write, SERVED + names).snapshot
     assert snapshot.attested[AT]
-    assert snapshot.attestations[AT].startswith("13,000,000 users in 2024-06: ")
+    assert snapshot.attestations[AT].startswith("Example GmbH: 13,000,000 users in 2024-06, of all products; ")
     late = [warning for warning in snapshot.warnings if "was stated later and counts" in warning]
     assert [warning.split(": ")[0].rpartition("/")[2] for warning in late] == ["a.json", "b.json"]
 
@@ -170,7 +247,8 @@ def test_what_is_owed_says_what_is_attested_and_nothing_else_changes(write, stat
     assert len(differing) == 1
     assert differing[0].startswith("monthly active users not above 700,000,000 in 2024-06")
     assert attested[differing[0]]["stated"] == (
-        "12,000,000 users in 2024-06: analytics report 7 (legal@example.org, 2026-05-01, until 2026-12-31, signed with "
+        "Example GmbH: 12,000,000 users in 2024-06, of all products; the licensee and its affiliates; an active user is "
+        "an account; analytics report 7 (legal@example.org, 2026-05-01, until 2026-12-31, signed with "
         f"{key_of(KEY)})"
     )
 
@@ -267,9 +345,9 @@ def test_a_limit_says_whose_users_the_license_counts(write):
     served = "models:\n  m: {license: kimi-k2}\n"
     kimi = limits(write, served)["mau_100m"]
     assert (kimi.products, kimi.affiliates) == ("each", "unmentioned")
-    for reading, counted in (("include", "included"), ("exclude", "excluded")):
+    for reading, read_as in (("include", "included"), ("exclude", "excluded")):
         read = limits(write, f"{served}usage: {{affiliates: {{kimi-k2: {reading}}}}}\n")["mau_100m"]
-        assert read == replace(kimi, affiliates=counted)
+        assert read == replace(kimi, affiliates_read=read_as)
 
 
 def test_a_limit_of_the_operators_counts_whom_the_license_counts(write):

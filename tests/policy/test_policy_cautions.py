@@ -10,6 +10,11 @@ from guard.policy.load import load
 
 DAY = date(2026, 6, 1)
 KEY = "a" * 64
+PRESUMED = (
+    "without identity.trusted_headers every one of x-forwarded-user, x-auth-request-user, x-openwebui-user-id, "
+    "x-litellm-customer-id, x-litellm-end-user-id, x-user-id is believed, also where the hop passes on what a client wrote "
+    "into it; name those that the hop sets"
+)
 
 
 def cautions(path, **more):
@@ -23,6 +28,8 @@ def cautions(path, **more):
      (1, "unknown_models", "models that are not listed are served with license undetermined", True)),
     ("license: mistral-mnpl-0.1\nidentity:\n  trusted_from: [10.0.0.0/8, '::/0']\n",
      (3, "identity.trusted_from[1]", "::/0 is everybody: whoever connects may claim to be any user", False)),
+    ("license: mistral-mnpl-0.1\nidentity:\n  trusted_from: [10.0.0.0/8]\n",
+     (3, "identity.trusted_from", PRESUMED, False)),
     (("license: mistral-mnpl-0.1\nidentity:\n  trusted_headers:\n    - x-user\n"
       "    - {header: x-id, from: [10.0.0.0/8, 0.0.0.0/0]}\n"),
      (5, "identity.trusted_headers[1].from[1]", "0.0.0.0/0 is everybody: whoever connects may claim to be any user", False)),
@@ -39,6 +46,14 @@ def cautions(path, **more):
 ])  # fmt: skip
 def test_a_caution_says_where_it_stands(write, text, expected):
     assert expected in cautions(write(text))
+
+
+@pytest.mark.parametrize("identity", [
+    "{trusted_from: [10.0.0.0/8], trusted_headers: [x-forwarded-user]}", "{unidentified: deny}",
+    "{trusted_headers: [{header: x-id, from: [10.0.0.0/8]}]}", "{trusted_from: [10.0.0.0/8], mtls: {}, sources: [mtls]}",
+])  # fmt: skip
+def test_headers_that_are_named_or_that_nobody_is_believed_about_are_no_caution(write, identity):
+    assert PRESUMED not in [found for _, _, found, _ in cautions(write(f"license: gemma\nidentity: {identity}\n"))]
 
 
 def test_an_exception_for_two_years_is_no_caution(write):

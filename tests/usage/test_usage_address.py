@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guard.usage.address import LedgerUrlError, Place, open_ledger, parse_url, shown, sqlite_url
+from guard.usage.address import LedgerAbsent, LedgerUrlError, Place, open_ledger, parse_url, shown, sqlite_url
 from guard.usage.ledger import LedgerError
 from guard.usage.redis_url import RedisPlace, Topology, is_redis
 
@@ -147,6 +147,21 @@ def test_other_schemes_are_files_or_unknown(tmp_path):
     assert not is_redis("redisx://h")
     with pytest.raises(LedgerUrlError, match="scheme 'redisx' is unknown"):
         parse_url("redisx://h")
+    for text in ("foo", "/var/lib/guard/ledger.db", ""):
+        with pytest.raises(LedgerUrlError, match=f"^ledger {text}: no scheme; allowed: sqlite:///"):
+            parse_url(text)
+
+
+def test_a_file_to_be_read_that_is_not_there_is_no_ledger_yet(tmp_path):
+    path = tmp_path / "none" / "ledger.db"
+    with pytest.raises(LedgerAbsent, match=f"^there is no ledger at {path} yet$"):
+        open_ledger(sqlite_url(path), read_only=True)
+    assert not path.parent.exists()
+    path.parent.mkdir()
+    path.mkdir()
+    with pytest.raises(LedgerError) as raised:
+        open_ledger(sqlite_url(path), read_only=True)
+    assert not isinstance(raised.value, LedgerAbsent)
 
 
 @pytest.mark.parametrize(("url", "what"), [

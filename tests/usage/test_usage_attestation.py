@@ -25,6 +25,7 @@ from guard.usage.attestation import (
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 SAID = Attestation(
+    licensee="Example GmbH",
     license="llama-3.1",
     threshold="mau_700m",
     reference_month="2024-06",
@@ -32,6 +33,8 @@ SAID = Attestation(
     at_most=False,
     products="all products",
     affiliates="none",
+    covers_all=True,
+    active_user="an account that had an answer in the month",
     statement="analytics report 7",
     owner="legal@example.org",
     stated="2026-11-22",
@@ -64,7 +67,8 @@ def test_equal_keys_sign_equal_statements_alike_in_canonical_json():
     assert (
         said.canonical()
         == (
-            'guard-attestation/1\n{"affiliates":"none","at_most":false,"expires":null,"license":"llama-3.1",'
+            'guard-attestation/1\n{"active_user":"an account that had an answer in the month","affiliates":"none",'
+            '"at_most":false,"covers_all":true,"expires":null,"license":"llama-3.1","licensee":"Example GmbH",'
             '"owner":"legal@example.org","products":"all products","reference_month":"2024-06","stated":"2026-11-22",'
             '"statement":"für Ω","threshold":"mau_700m","users":3}'
         ).encode()
@@ -76,7 +80,7 @@ days = st.dates().map(date.isoformat)
 
 
 @given(st.builds(
-    Attestation, license=texts, threshold=texts, reference_month=st.just("2024-06"), users=st.integers(0, 2**53 - 1),
+    Attestation, licensee=texts, covers_all=st.booleans(), active_user=texts, license=texts, threshold=texts, reference_month=st.just("2024-06"), users=st.integers(0, 2**53 - 1),
     at_most=st.booleans(), products=texts, affiliates=texts, statement=texts, owner=texts, stated=days, expires=st.none(),
 ))  # fmt: skip
 @settings(max_examples=60)
@@ -99,7 +103,8 @@ def test_no_changed_byte_changes_what_is_stated(place, byte):
 @pytest.mark.parametrize("change", [
     {"users": 11_999_999}, {"users": 0}, {"at_most": True}, {"license": "llama-3"}, {"threshold": "mau"},
     {"reference_month": "2024-05"}, {"products": "one product"}, {"affiliates": "all"}, {"statement": "s"},
-    {"owner": "ceo@example.org"}, {"stated": "2026-11-21"}, {"expires": "2027-01-01"},
+    {"licensee": "Sample AG"}, {"covers_all": False}, {"active_user": "a person"}, {"owner": "ceo@example.org"},
+    {"stated": "2026-11-21"}, {"expires": "2027-01-01"},
 ])  # fmt: skip
 def test_a_statement_that_was_changed_is_found_out(change):
     with pytest.raises(ForgedError, match="the signature does not hold"):
@@ -139,6 +144,9 @@ def test_a_signature_over_the_bare_json_is_none():
     (changed(users=1.5), "users: 1.5"),
     (changed(users=-1), "users: -1"),
     (changed(at_most=1), "at_most: 1; allowed: true or false"),
+    (changed(covers_all=None), "covers_all: None; allowed: true or false"),
+    (changed(licensee=""), "licensee: ''; allowed: one line of text"),
+    (changed(active_user="a\tb"), "active_user: "),
     (changed(owner=" "), "owner: ' '; allowed: one line of text"),
     (changed(statement="a\nb"), "statement: "),
     (changed(statement="\ud800"), "statement: "),
@@ -177,6 +185,11 @@ def test_a_public_key_is_base64_or_pem_and_of_the_one_kind():
 def test_a_number_shows_one_thing_or_the_other_and_a_bound_above_the_limit_neither(users, at_most, shows, exceeds):
     said = replace(SAID, users=users, at_most=at_most)
     assert (said.shows(700), said.exceeds(700)) == (shows, exceeds)
+
+
+def test_users_of_a_part_show_nothing_and_too_many_of_a_part_are_too_many():
+    part = replace(SAID, users=700, covers_all=False)
+    assert [part.shows(700), part.exceeds(700), part.exceeds(699)] == [False, False, True]
 
 
 def test_it_is_relied_on_up_to_its_last_day_if_it_has_one():

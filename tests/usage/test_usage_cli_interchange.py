@@ -9,6 +9,7 @@ import yaml
 from ledger_files import (
     MONTH,
     NOON,
+    RUN,
     TODAY,
     declared_in,
     gateway,
@@ -19,7 +20,11 @@ from ledger_files import (
     users_in,
 )
 
+from guard.cli.usage import app
+from guard.evidence.chain import Journal
+from guard.evidence.verify import verify
 from guard.policy.locations import shipped_licenses
+from guard.transports.instance import Instance
 from guard.usage.address import open_ledger
 from guard.usage.declaration import Declaration, Part
 from guard.usage.ledger import Scope
@@ -51,7 +56,7 @@ def export(path, name, sightings, **options):
 def test_two_gateways_add_up_to_the_union_and_a_second_time_to_nothing(ours, tmp_path):
     file = export(tmp_path, "gateway-b", {"qwen-2024": range(41, 101), "kimi-k2": [7]}, unidentified=3)
     assert usage("import", file, "--ledger", ours).splitlines() == [
-        f"{file}: 1 users of kimi-k2 in 2026-11 from gateway-b, 1 of them new; the ledger has 1",
+        f"{file}: 1 user of kimi-k2 in 2026-11 from gateway-b, 1 of them new; the ledger has 1",
         f"{file}: 60 users of qwen-2024 in 2026-11 from gateway-b, 40 of them new; the ledger has 100",
     ]
     assert users_in(ours) == set(range(1, 101))
@@ -113,6 +118,7 @@ def test_damaged_and_foreign_files_are_refused_before_anything_is_written(ours, 
         assert found.startswith(f"{bad}: ")
         assert said in found
     assert "No such file" in usage("import", tmp_path / "none.users", "--ledger", ours, code=65)
+    assert "Is a directory" in usage("import", tmp_path, "--ledger", ours, code=65)
     assert users_in(ours) == set(range(1, 61))
 
 
@@ -140,7 +146,7 @@ def test_two_files_of_different_keys_are_not_mixed_in_a_new_ledger_either(tmp_pa
         export(tmp_path, "c", {"qwen-2024": [2]}, key=OTHER_KEY),
     ]
     url = url_of(tmp_path / "sum.db")
-    assert OTHER_KEY in usage("import", *files, "--ledger", url, code=65)
+    assert OTHER_KEY in usage("import", *files, "--ledger", url, "--create", code=65)
     assert users_in(url) == set()
     usage("import", files[0], "--ledger", url)
     assert users_in(url) == {1}
@@ -151,7 +157,7 @@ def test_a_file_under_another_key_than_the_configured_gateways_is_refused(tmp_pa
     config = guard_yaml(tmp_path)
     (tmp_path / "pseudonym.key").write_bytes(bytes(range(32)))
     file = export(tmp_path, "b", {"qwen-2024": [1]})
-    assert "under key 00112233aabbccdd" in usage("import", file, "--config", config, code=65)
+    assert "under key 00112233aabbccdd" in usage("import", file, "--config", config, "--create", code=65)
     assert users_in(url_of(tmp_path / "ledger.db")) == set()
 
 
@@ -180,10 +186,139 @@ def test_a_stated_number_stands_beside_the_count_until_it_is_withdrawn(ours, tmp
     def row():
         return usage_json("show", "--ledger", ours, "--period", MONTH)["periods"][0]["licenses"][0]
 
-    assert (row()["users"], row()["lower"], row()["upper"]) == (60, 120_000, 120_060)
+    assert (row()["users"], row()["lower"]) == (60, 120_000)
     said = usage("import", "--declared", "0", *STATED, "--ledger", ours)
-    assert "no users of mobile app any more" in said
-    assert (row()["users"], row()["lower"], row()["upper"]) == (60, 60, 60)
+    assert (
+        "no users any more of mobile app (product), stated by legal@example.org on 2026-11-22; before: 120,000" in said
+    )
+    assert (row()["users"], row()["lower"]) == (60, 60)
+    assert "; before: none of mobile app" in usage("import", "--declared", "1", *STATED, "--ledger", ours)
+
+
+def test_what_a_number_takes_the_place_of_is_said(ours):
+    usage("import", "--declared", "100000", *STATED, "--stated", "2026-11-20", "--ledger", ours)
+    again = ("import", "--declared", "3", *STATED[:-1], "cfo@example.org", "--part", "affiliate", "--ledger", ours)
+    assert usage(*again) == (
+        "qwen-2024 in 2026-11: 3 users of mobile app (affiliate), stated by cfo@example.org on 2026-11-22; before: "
+        "100,000 users of mobile app (product), stated by legal@example.org on 2026-11-20\n"
+    )
+    (row,) = usage_json(*again)
+    assert (row["declared"]["users"], row["replaced"]["owner"]) == (3, "cfo@example.org")
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("--declared", "5", *STATED, "--stated", "2026-11-23"), "stated on 2026-11-23: it is 2026-11-22 in zone UTC"),
+    (("--declared", "5", *STATED, "--period", "2026-12"), "2026-12 has not begun: it is 2026-11-22 in zone UTC"),
+    (("--declared", "5", *STATED, "--period", "2026-11-23"), "2026-11-23 has not begun"),
+    (("--declared", "5", *STATED, "--period", "2026-12-01/30d"), "2026-12-01/30d has not begun"),
+    (("--declared", "0", *STATED), "nothing was stated of 'mobile app', which could be withdrawn"),
+])  # fmt: skip
+def test_numbers_of_a_time_to_come_are_no_data(ours, arguments, said):
+    assert said in usage("import", *arguments, "--ledger", ours, code=65)
+    for period in (MONTH, "2026-12", "2026-11-23", "2026-12-01/30d"):
+        assert declared_in(ours, period) == []
+
+
+def test_files_of_a_time_to_come_are_no_data_either(ours, tmp_path):
+    file = export(tmp_path, "b", {"qwen-2024": [1]}, period="2026-12", day=None)
+    other = export(tmp_path, "c", {"qwen-2024": [1]}, period="2026-12", day=None, key=OTHER_KEY)
+    assert "its users are of 2026-12, and it is 2026-11-22" in usage("import", file, "--ledger", ours, code=65)
+    gateway(tmp_path / "ledger.db", {"qwen-2024": [1]}, period="2026-12", day=None)
+    declared = ("--as-declared", "--owner", "legal@example.org", "--ledger", ours)
+    assert "2026-12 has not begun" in usage("import", other, *declared, code=65)
+    assert declared_in(ours, "2026-12") == []
+
+
+def test_users_that_are_merged_or_could_be_are_not_declared_too(ours, tmp_path):
+    file = export(tmp_path, "gateway-b", {"qwen-2024": range(41, 101)}, unidentified=3)
+    declared = ("--as-declared", "--owner", "legal@example.org", "--ledger", ours)
+    for _ in range(2):  # before it is merged, and after
+        assert "its users can be merged" in usage("import", file, *declared, code=65)
+        usage("import", file, "--ledger", ours)
+    stated = ("import", "--declared", "60", *STATED, "--source", "gateway-b", "--ledger", ours)
+    assert "the users of gateway-b were merged into 2026-11" in usage(*stated, code=65)
+    assert [(each.part, each.unidentified) for each in declared_in(ours)] == [(Part.GATEWAY, 3)]
+
+
+def test_a_number_that_was_stated_of_a_gateway_goes_when_its_users_come(ours, tmp_path):
+    file = export(tmp_path, "gateway-b", {"qwen-2024": range(41, 101)})
+    usage("import", "--declared", "60", *STATED, "--source", "gateway-b", "--ledger", ours)
+    assert usage("import", file, "--ledger", ours).endswith(
+        "; the 60 users stated of gateway-b by legal@example.org are withdrawn\n"
+    )
+    assert [each.users for each in declared_in(ours)] == [0]
+
+
+def test_a_ledger_is_found_and_not_made_unless_asked_for(ours, tmp_path, monkeypatch):
+    file = export(tmp_path, "b", {"qwen-2024": [1]})
+    typo = url_of(tmp_path / "ledgre.db")
+    for what in ((file,), ("--declared", "5", *STATED)):
+        said = usage("import", *what, "--ledger", typo, code=78)
+        assert f"there is no ledger at {tmp_path}/ledgre.db yet; --create makes one" in said
+        assert not (tmp_path / "ledgre.db").exists()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "own.yaml").write_text("models:\n  q: {license: qwen-2024}\n")
+    monkeypatch.chdir(elsewhere)
+    where = f"(state_dir is guard-state, which is taken from {elsewhere})"
+    assert where in usage("import", file, "--config", tmp_path / "own.yaml", code=78)
+    for command in ("show", "report", "forecast"):
+        assert usage(command, "--config", tmp_path / "own.yaml", code=78) == (
+            f"there is no ledger at {elsewhere}/guard-state/ledger.db yet {where}\n"
+        )
+    usage("import", file, "--ledger", typo, "--create")
+    assert users_in(typo) == {1}
+
+
+def entries_of(directory):
+    return [json.loads(line) for line in (directory / "audit" / "usage.jsonl").read_text().splitlines()]
+
+
+def test_imports_and_statements_leave_a_trail_beside_a_running_gateway(tmp_path):
+    config = guard_yaml(tmp_path)
+    gateway(tmp_path / "ledger.db", {"qwen-2024": range(1, 61)})
+    file = export(tmp_path, "gateway-b", {"qwen-2024": range(41, 101)}, unidentified=3)
+    running = Instance(tmp_path)
+    journal = Journal(tmp_path / "audit", instance=running.name)
+    journal.start()
+    usage("import", file, "--config", config)
+    usage("import", "--declared", "5", *STATED, "--config", config)
+    usage("import", "--declared", "6", *STATED, "--config", config)
+    journal.close()
+    running.release()
+    found = entries_of(tmp_path)
+    assert [each["kind"] for each in found] == [
+        "open", "usage_import", "close", "open", "usage_declared", "close", "open", "usage_declared", "close",
+    ]  # fmt: skip
+    merged, _, replaced = (each["facts"] for each in found if each["kind"].startswith("usage"))
+    assert merged["licenses"] == [
+        {"license": "qwen-2024", "users": 60, "unidentified_requests": {"gateway-b": 3}, "users_before": 60}
+    ]
+    assert (merged["file"], merged["digest"]) == (str(file), file.read_bytes()[-32:].hex())
+    assert (replaced["declared"]["users"], replaced["replaced"]["users"]) == (6, 5)
+    assert verify(tmp_path / "audit").ok
+
+
+def test_nothing_is_changed_that_cannot_be_put_on_record(tmp_path):
+    config = guard_yaml(tmp_path)
+    url = gateway(tmp_path / "ledger.db", {"qwen-2024": range(1, 61)})
+    file = export(tmp_path, "gateway-b", {"qwen-2024": [1000]})
+    (tmp_path / "audit").write_text("no directory")
+    for what in ((file,), ("--declared", "5", *STATED)):
+        assert "nothing was changed, as it cannot be put on record" in usage(
+            "import", *what, "--config", config, code=73
+        )
+    assert (users_in(url), declared_in(url)) == (set(range(1, 61)), [])
+
+
+def test_where_there_is_no_chain_the_operator_is_told_to_keep_the_line(ours, tmp_path):
+    done = RUN.invoke(app, ["import", "--declared", "5", *STATED, "--ledger", ours])
+    assert done.stderr == "This is in no audit chain, as no configuration names one (--config): keep what is printed.\n"
+    config = guard_yaml(tmp_path)
+    config.write_text(config.read_text() + "evidence: {audit: false}\n")
+    done = RUN.invoke(app, ["import", "--declared", "5", *STATED, "--config", str(config)])
+    assert done.stderr == "This is in no audit chain, as evidence.audit is off: keep what is printed.\n"
+    assert not (tmp_path / "audit").exists()
 
 
 @pytest.mark.parametrize(
@@ -217,7 +352,7 @@ def test_a_pack_of_ones_own_is_a_known_license(tmp_path):
     config.write_text(f"policies: [{own}]\n" + config.read_text())
     asked = ("import", "--declared", "5", *STATED, "--config", config, "--license")
     assert "did you mean 'acme-1.0'?" in usage(*asked, "acme-1.1", code=2)
-    assert usage(*asked, "acme-1.0").startswith("acme-1.0 in 2026-11: 5 users")
+    assert usage(*asked, "acme-1.0", "--create").startswith("acme-1.0 in 2026-11: 5 users")
 
 
 def test_guard_may_count_while_users_are_merged(ours, tmp_path):
@@ -268,8 +403,9 @@ def test_the_ledger_that_cannot_be_opened_is_the_configurations_fault(tmp_path):
 def test_both_print_json(ours, tmp_path):
     file = export(tmp_path, "b", {"qwen-2024": [1000]})
     assert usage_json("import", file, "--ledger", ours) == [
-        {"file": str(file), "source": "b", "period": MONTH, "license": "qwen-2024", "read": 1, "new": 1, "users": 61}
-    ]
+        {"file": str(file), "source": "b", "period": MONTH, "license": "qwen-2024", "read": 1, "new": 1, "users": 61,
+         "replaced": []}
+    ]  # fmt: skip
     (row,) = json.loads(usage("import", "--declared", "5", *STATED, "--ledger", ours, "--json"))
     assert row["declared"]["users"] == 5
     assert os.path.exists(file)  # noqa: PTH110  (the source stays as it was)

@@ -20,6 +20,7 @@ def count(url, users, *, unidentified=0):
     try:
         ledger.bind("UTC")
         ledger.claim_key(MONTH, PRINT)
+        ledger.write({Scope("2026-10", "other"): [1]}, {}, owner="a", day="2026-10-01")  # this month was seen whole
         scope = Scope(MONTH, "qwen-2024")
         ledger.write({scope: list(users)}, {scope: unidentified}, owner="a", day=TODAY)
     finally:
@@ -32,10 +33,11 @@ def noon(monkeypatch):
     monkeypatch.setattr("time.time", lambda: NOON)
 
 
-def test_a_ledger_in_redis_is_shown_by_its_url(shared_server):  # noqa: F811
+def test_a_ledger_in_redis_is_shown_by_its_url(shared_server, tmp_path):  # noqa: F811
     url = count(url_on(shared_server, "shown"), range(1, 101), unidentified=3)
-    (row,) = usage_json("show", "--ledger", url)["periods"][0]["licenses"]
-    assert (row["users"], row["lower"], row["upper"], row["unidentified_requests"]) == (100, 100, 100, 3)
+    (row,) = usage_json("show", "--ledger", url, "--spool", tmp_path)["periods"][0]["licenses"]
+    assert (row["users"], row["lower"], row["upper"], row["unidentified_requests"]) == (100, 100, None, 3)
+    assert row["reasons"] == ["3 answered requests named no user"]
     report = usage_json("report", "--ledger", url)
     assert (report["ledger"]["store"], report["ledger"]["exact"]) == ("redis", True)
     assert report["licenses"][0]["growth"] == [{"day": TODAY, "new": 100, "returning": 0}]
@@ -63,7 +65,7 @@ def test_an_estimate_takes_users_and_gives_none(shared_server, tmp_path):  # noq
     url = count(url_on(shared_server, "estimated", "redis+hll"), range(1, 20_001))
     (taken,) = usage_json("import", file, "--ledger", url)
     assert (taken["read"], taken["new"]) == (20_000, None)
-    (row,) = usage_json("show", "--ledger", url)["periods"][0]["licenses"]
+    (row,) = usage_json("show", "--ledger", url, "--spool", tmp_path)["periods"][0]["licenses"]
     assert row["lower"] <= 30_000 <= row["upper"]
     assert row["lower"] < row["upper"]
     assert row["reasons"][0].startswith("an estimate: between ")
@@ -73,12 +75,14 @@ def test_an_estimate_takes_users_and_gives_none(shared_server, tmp_path):  # noq
     assert "an estimate (three standard errors" in usage("report", "--ledger", url)
 
 
-def test_a_stated_number_is_kept_in_redis(shared_server):  # noqa: F811
+def test_a_stated_number_is_kept_in_redis(shared_server, tmp_path):  # noqa: F811
     url = count(url_on(shared_server, "stated"), range(1, 11))
     usage("import", "--declared", "50", "--license", "qwen-2024", "--period", MONTH, "--source", "mobile app",
           "--owner", "legal@example.org", "--ledger", url)  # fmt: skip
-    (row,) = usage_json("show", "--ledger", url)["periods"][0]["licenses"]
+    (row,) = usage_json("show", "--ledger", url, "--spool", tmp_path)["periods"][0]["licenses"]
     assert (row["lower"], row["upper"]) == (50, 60)
+    (row,) = usage_json("show", "--ledger", url)["periods"][0]["licenses"]
+    assert row["upper"] is None, "what other gateways' spools hold nobody knows"
 
 
 def test_a_redis_that_nobody_counted_in_or_that_is_away_is_said_without_its_password(shared_server):  # noqa: F811
@@ -87,3 +91,13 @@ def test_a_redis_that_nobody_counted_in_or_that_is_away_is_said_without_its_pass
     assert result.exit_code == 78
     assert result.output.strip()
     assert "hunter2" not in result.output
+
+
+def test_a_prefix_that_nobody_counted_under_is_no_ledger_unless_asked_for(shared_server):  # noqa: F811
+    url = url_on(shared_server, "typo")
+    stated = ("import", "--declared", "50", "--license", "qwen-2024", "--period", MONTH, "--source", "mobile app",
+              "--owner", "legal@example.org", "--ledger", url)  # fmt: skip
+    said = usage(*stated, code=78)
+    assert "nothing was counted under the prefix" in said
+    assert "; --create makes one" in said
+    assert usage(*stated, "--create").startswith("qwen-2024 in 2026-11: 50 users of mobile app")

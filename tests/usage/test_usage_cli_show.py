@@ -8,12 +8,14 @@ from usage_world import NOVEMBER, counter_on, sqlite_ledger
 
 from guard.usage.address import open_ledger
 from guard.usage.declaration import Declaration, Part
+from guard.usage.ledger import Scope
 
 
 @pytest.fixture
 def state(tmp_path):
     """A gateway that has counted three users of qwen and two of kimi in November 2026, one of them still in the spool."""
     ledger = sqlite_ledger(tmp_path)
+    ledger.write({Scope("2026-08", "other"): [1]}, {}, owner="before", day="2026-08-01")
     counter = counter_on(ledger, tmp_path / "spool", zone="Europe/Berlin")
     for user in (1, 2, 3):
         counter.sight(("qwen",), user, NOVEMBER)
@@ -37,16 +39,16 @@ def test_json_gives_counts_bounds_reasons_and_the_definition(state):
     assert (period["period"], period["kind"], found["zone"]) == (MONTH, "month", "Europe/Berlin")
     assert (period["start"], period["end"]) == ("2026-11-01T00:00:00+01:00", "2026-12-01T00:00:00+01:00")
     assert "calendar month in zone Europe/Berlin" in period["definition"]
-    nothing = {"declared": [], "limits": None}
+    nothing = {"reading": None, "counted": True, "declared": [], "limits": None}
     assert period["licenses"] == [
         {
-            "license": "kimi", "users": 2, "lower": 2, "upper": 2, "exact": False,
-            "reasons": ["1 answered requests named no user"], "measured": {"lower": 2, "upper": 2},
+            "license": "kimi", "users": 2, "lower": 2, "upper": None, "exact": False,
+            "reasons": ["1 answered request named no user"], "measured": {"lower": 2, "upper": None, "exact": False},
             "unidentified_requests": 1, "in_spool": 1, **nothing,
         },
         {
             "license": "qwen", "users": 3, "lower": 3, "upper": 3, "exact": True, "reasons": [],
-            "measured": {"lower": 3, "upper": 3}, "unidentified_requests": 0, "in_spool": 0, **nothing,
+            "measured": {"lower": 3, "upper": 3, "exact": True}, "unidentified_requests": 0, "in_spool": 0, **nothing,
         },
     ]  # fmt: skip
 
@@ -61,14 +63,55 @@ def test_without_the_spool_no_count_is_exact(state):
 def test_the_table_shows_the_same(state):
     lines = show(state, "--period", MONTH).splitlines()
     assert lines[0] == "Active users in 2026-11 (Europe/Berlin)"
-    assert lines[3].split() == ["kimi", "2", "2", "2", "no"]
+    assert lines[3].split() == ["kimi", "2", "2", "unknown", "no"]
     assert lines[4].split() == ["qwen", "3", "3", "3", "yes"]
-    assert lines[5:7] == ["kimi:", "- 1 answered requests named no user"]
+    assert lines[5:7] == ["kimi:", "- 1 answered request named no user"]
     assert lines[7].startswith("An active user is a distinct identity")
 
 
-def test_a_month_without_users_says_so(state):
-    assert "Nobody was counted in 2025-01 (Europe/Berlin)" in show(state, "--period", "2025-01")
+@pytest.mark.parametrize(
+    ("period", "said"),
+    [
+        ("2025-01", "Not counted in 2025-01 (Europe/Berlin): counting began in 2026-08."),
+        ("2026-10", "Not counted in 2026-10 (Europe/Berlin): nobody was counted in 2026-10: the ledger cannot tell"),
+        ("2026-11-22", "Not counted in 2026-11-22 (Europe/Berlin): days are not tracked, or none was counted yet"),
+        ("2026-11-22/30d", "Not counted in 2026-11-22/30d (Europe/Berlin): windows of 30 days are not tracked"),
+    ],
+)
+def test_a_time_that_nobody_observed_is_not_zero_users(state, period, said, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: NOON)
+    config = guard_yaml(state)
+    text = usage("show", "--config", config, "--period", period)
+    assert text.startswith(said)
+    assert "yes" not in text
+    (found,) = usage_json("show", "--config", config, "--period", period)["periods"]
+    assert {(row["counted"], row["users"], row["upper"], row["exact"]) for row in found["licenses"]} == {
+        (False, None, None, False)
+    }
+
+
+def test_what_was_stated_of_a_time_that_nobody_observed_is_shown(state):
+    ledger = open_ledger(url_of(state / "ledger.db"))
+    ledger.declare(Declaration("qwen", "2026-07", "app", Part.PRODUCT, 50, 0, "legal@example.org", TODAY))
+    ledger.close()
+    lines = show(state, "--period", "2026-07").splitlines()
+    assert lines[0] == "Not counted in 2026-07 (Europe/Berlin): counting began in 2026-08."
+    assert lines[3].split() == ["qwen", "-", "50", "unknown", "no"]
+
+
+def test_a_period_that_has_not_begun_has_no_count(state, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: NOVEMBER)
+    assert show(state, "--period", "2027-01") == "2027-01 (Europe/Berlin) has not begun.\n"
+    (found,) = json.loads(show(state, "--period", "2027-01", "--json"))["periods"]
+    assert (found["begun"], found["licenses"]) == (False, [])
+
+
+def test_the_month_in_which_counting_began_is_not_exact(tmp_path):
+    gateway(tmp_path / "ledger.db", {"qwen-2024": [1, 2]})
+    (tmp_path / "spool").mkdir()
+    text = show(tmp_path, "--period", MONTH)
+    assert text.splitlines()[3].split() == ["qwen-2024", "2", "2", "unknown", "no"]
+    assert "- counting began on 2026-11-22 at the latest: who came before that is not in the number" in text
 
 
 def test_without_a_period_it_is_the_current_one(state, monkeypatch):
@@ -80,20 +123,55 @@ def test_a_configuration_names_ledger_spool_and_limits(state, tmp_path, monkeypa
     monkeypatch.setenv("GUARD_CONFIG", str(guard_yaml(state, "  limits: {qwen-2024: 1}\n")))
     rows = {row["license"]: row for row in usage_json("show", "--period", MONTH)["periods"][0]["licenses"]}
     assert {name: row["users"] for name, row in rows.items()} == {"kimi": 2, "qwen": 3, "llama-3.1": 0, "qwen-2024": 0}
+    common = {
+        "state": "ok", "attestation": None, "lower": 0, "upper": 0, "held_against": 0, "not_included": [],
+        "products": "with_model", "affiliates": "unmentioned", "affiliates_read": None, "standing": True,
+    }  # fmt: skip
     assert rows["qwen-2024"]["limits"] == [
         {
-            "id": "mau_100m", "value": 100_000_000, "state": "ok", "lower": 0, "upper": 0, "products": "with_model",
-            "affiliates": "unmentioned", "standing": True, "clause": "4", "consequence": "no_rights",
+            "id": "mau_100m", "value": 100_000_000, "clause": "4", "consequence": "no_rights", **common,
         },
         {
-            "id": "operator", "value": 1, "state": "ok", "lower": 0, "upper": 0, "products": "with_model",
-            "affiliates": "unmentioned", "standing": True, "clause": "", "consequence": "operator",
+            "id": "operator", "value": 1, "clause": "", "consequence": "operator", **common,
         },
     ]  # fmt: skip
-    assert "- limit 700,000,000 ok (clause 2, release snapshot)" in usage("show", "--period", MONTH)
+
+
+def test_a_limit_on_a_past_month_has_no_state_but_an_attestation(state):
+    config = guard_yaml(state)
+    (limit,) = usage_json("show", "--config", config, "--period", MONTH)["periods"][0]["licenses"][1]["limits"]
+    assert (limit["id"], limit["state"], limit["attestation"]) == ("mau_700m", None, "missing")
+    text = " ".join(usage("show", "--config", config, "--period", MONTH).split())
+    assert (
+        "- limit 700,000,000 not tested by this count (clause 2, release snapshot); attestation: missing; as an early "
+        "warning: 0; other products and services not included"
+    ) in text
+
+
+def test_a_license_that_counts_what_no_gateway_sees_is_not_bounded_by_one(tmp_path):
+    gateway(tmp_path / "ledger.db", {"llama-3.1": [9]}, period="2026-10", day="2026-10-01")
+    gateway(tmp_path / "ledger.db", {"llama-3.1": [1, 2]})
+    config = guard_yaml(tmp_path)
+    row = usage_json("show", "--config", config, "--period", MONTH)["periods"][0]["licenses"][0]
+    assert (row["users"], row["lower"], row["upper"], row["exact"]) == (2, 2, None, False)
+    assert row["measured"] == {"lower": 2, "upper": 2, "exact": True}
+    text = usage("show", "--config", config, "--period", MONTH)
+    assert "- the license counts all products of the licensee and its affiliates; nothing was stated of others" in text
+    assert "- measured here: 2, exactly" in text
+
+
+def test_the_reading_of_active_user_stands_with_the_definition(tmp_path):
+    gateway(tmp_path / "ledger.db", {"qwen-2024": [1, 2]})
+    config = guard_yaml(tmp_path, "  readings: {qwen-2024: people}\n")
+    rows = usage_json("show", "--config", config, "--period", MONTH)["periods"][0]["licenses"]
+    assert [(row["license"], row["reading"]) for row in rows] == [("llama-3.1", "identities"), ("qwen-2024", "people")]
+    said = "qwen-2024 (usage.readings): read as people: an application's shared credential is no user."
+    assert said in usage("show", "--config", config, "--period", MONTH)
+    assert said not in usage("show", "--config", guard_yaml(tmp_path), "--period", MONTH)
 
 
 def test_declared_numbers_widen_the_bounds_and_limits_look_at_the_upper_one(tmp_path):
+    gateway(tmp_path / "ledger.db", {"qwen-2024": [99]}, period="2026-10", day="2026-10-01")
     gateway(tmp_path / "ledger.db", {"qwen-2024": range(1, 61)})
     ledger = open_ledger(url_of(tmp_path / "ledger.db"))
     ledger.declare(Declaration("qwen-2024", MONTH, "mobile app", Part.PRODUCT, 50, 0, "legal@example.org", TODAY))
@@ -110,7 +188,12 @@ def test_declared_numbers_widen_the_bounds_and_limits_look_at_the_upper_one(tmp_
         ("mobile app", 50, "legal@example.org"), ("sister", 30, "legal@example.org"),
     ]  # fmt: skip
     config = guard_yaml(tmp_path, "  limits: {qwen-2024: 200}\n  affiliates: {qwen-2024: exclude}\n")
-    assert (row()["upper"], row()["limits"][0]["affiliates"]) == (110, "excluded")
+    limit = row()["limits"][0]
+    assert (row()["upper"], limit["affiliates"], limit["affiliates_read"]) == (110, "unmentioned", "excluded")
+    assert (
+        "usage.affiliates reads that as excluded: 30 left out; counted they would make at most 140"
+        in (row()["reasons"][-1])
+    )
 
 
 def test_days_and_windows_are_shown_where_they_are_tracked(tmp_path, monkeypatch):
@@ -123,8 +206,10 @@ def test_days_and_windows_are_shown_where_they_are_tracked(tmp_path, monkeypatch
         (MONTH, "month", 2), (TODAY, "day", 2), (f"{TODAY}/30d", "rolling_30", 2),
     ]  # fmt: skip
     assert "within the 30 days that end with the stated day" in periods[2]["definition"]
-    assert periods[2]["licenses"][0]["reasons"] == [
-        f"days were not tracked before {TODAY}: the window lacks 29 of them"
+    assert [each["licenses"][0]["reasons"] for each in periods] == [
+        [f"counting began on {TODAY} at the latest: who came before that is not in the number"],
+        [f"days are tracked since {TODAY}: who came earlier on that day is not in the number"],
+        [f"days were not tracked before {TODAY}: the window lacks 29 of them"],
     ]
 
 
@@ -170,7 +255,7 @@ def test_bad_usage_and_bad_ledgers_are_told_apart(state, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "name a ledger" in usage("show", code=2)  # typer's own; ``guard`` turns every usage error into 64
     assert "period 'November'" in show(state, "--period", "November", code=2)
-    assert "unable to open" in usage("show", "--ledger", url_of(tmp_path / "none.db"), code=78)
+    assert "there is no ledger" in usage("show", "--ledger", url_of(tmp_path / "none.db"), code=78)
     assert "allowed: " in usage("show", "--ledger", "mysql://127.0.0.1/x", code=78)
 
 

@@ -15,7 +15,7 @@ from usage_world import NOVEMBER, PRINT, MemoryLedger, abandon
 
 from guard.usage.counter import UsageCounter
 from guard.usage.declaration import Declaration, Part
-from guard.usage.ledger import LedgerUnavailable, Totals
+from guard.usage.ledger import LedgerMismatch, LedgerUnavailable, Totals
 from guard.usage.period import Calendar, Kind, days_of
 from guard.usage.spool import Spool, SpoolError
 
@@ -401,6 +401,19 @@ def test_a_window_has_users_whom_a_slow_clock_brought_over_midnight(tmp_path):
     assert ledger.rows["2026-11-16/28d", "qwen"] == {1, 2}
     for counter in (fast, slow):
         counter._spool.close()
+
+
+def test_a_key_that_does_not_fit_stays_told_while_the_ledger_can_be_read(tmp_path):
+    ledger = MemoryLedger()
+    counter = aged(ledger, tmp_path, [NOW])
+    ledger.claim_key("2026-11", "f" * 16)
+    counter.sight(LICENSES, 1, NOW)
+    for _ in range(2):
+        with pytest.raises(LedgerMismatch):
+            counter._round(refresh=True, adopt=False)
+        assert counter.mismatch is not None
+    assert ledger.rows == {}
+    counter._spool.close()
 
 
 def test_the_thread_outlives_what_nobody_foresaw(tmp_path, monkeypatch):

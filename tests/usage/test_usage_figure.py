@@ -13,13 +13,20 @@ from guard.usage.spool import Leftover
 from guard.usage.thresholds import Limit, State
 
 MONTH, DAY = "2026-11", "2026-11-22"
-NOTHING = Leftover({}, 0)
+NOTHING = Leftover({}, 0, {})
+
+
+def began(ledger):
+    """Let counting have begun in an earlier month, and that of days on an earlier day."""
+    for period in ("2026-09", "2026-09-01"):
+        ledger.write({Scope(period, "other"): {1}}, {}, owner="a", day=None)
 
 
 @pytest.fixture
 def ledger():
     ledger = MemoryLedger()
     ledger.claim_key(MONTH, PRINT)
+    began(ledger)
     ledger.write({Scope(MONTH, "qwen"): {1, 2, 3}}, {}, owner="a", day=None)
     return ledger
 
@@ -47,10 +54,15 @@ def test_where_nothing_is_in_doubt_the_figure_is_exact(ledger):
 @given(there=st.sets(st.integers(1, 30)), spooled=st.sets(st.integers(1, 30)))
 def test_users_of_the_spool_count_once_wherever_else_they_are(there, spooled):
     ledger = MemoryLedger()
+    began(ledger)
     ledger.write({Scope(MONTH, "qwen"): there}, {}, owner="a", day=None)
-    found = figure(ledger, leftover=Leftover({Scope(MONTH, "qwen"): spooled, Scope(DAY, "qwen"): spooled}, 0))
+    found = figure(
+        ledger,
+        leftover=Leftover({Scope(MONTH, "qwen"): spooled, Scope(DAY, "qwen"): spooled}, 0, {}),
+        limits={"qwen": []},
+    )
     assert (found.users, found.in_spool) == (len(there | spooled), len(spooled - there))
-    assert found.exact
+    assert found.exact is bool(there or spooled), "nobody at all may be nobody who looked"
 
 
 def test_an_estimate_keeps_its_bounds_and_takes_the_spool_for_new(ledger):
@@ -60,7 +72,10 @@ def test_an_estimate_keeps_its_bounds_and_takes_the_spool_for_new(ledger):
         def totals(self, period):
             return {"qwen": Totals(100, 0, 97, 103)}
 
-    found = figure(Estimate(), leftover=Leftover({Scope(MONTH, "qwen"): {1, 2}}, 0))
+        def periods(self):
+            return ["2026-10", MONTH]
+
+    found = figure(Estimate(), leftover=Leftover({Scope(MONTH, "qwen"): {1, 2}}, 0, {}))
     assert (found.users, found.lower, found.upper, found.exact) == (100, 97, 105, False)
     assert found.reasons == (
         "an estimate: between 97 and 103 with three standard errors",
@@ -70,12 +85,59 @@ def test_an_estimate_keeps_its_bounds_and_takes_the_spool_for_new(ledger):
 
 @pytest.mark.parametrize(
     ("leftover", "said"),
-    [(None, "no spool was looked at"), (Leftover({}, 4), "4 damaged records in the spool")],
+    [(None, "no spool was looked at"), (Leftover({}, 4, {}), "4 damaged records in the spool")],
 )
 def test_what_the_spool_cannot_tell_leaves_the_figure_inexact(ledger, leftover, said):
     found = figure(ledger, leftover=leftover)
     assert not found.exact
     assert said in found.reasons[0]
+    assert (found.upper, found.measured_upper, found.measured_exactly) == (None, None, False)
+
+
+def test_with_unidentified_requests_there_is_no_upper_bound_and_limits_are_held_against_what_is_known(ledger):
+    ledger.write({}, {Scope(MONTH, "qwen"): 1}, owner="a", day=None)
+    found = figure(ledger, limits={"qwen": [limit(2, products="with_model", affiliates="unmentioned")]})
+    assert (found.users, found.lower, found.upper, found.exact) == (3, 3, None, False)
+    assert found.reasons == ("1 answered request named no user",)
+    (tested,) = found.tests
+    assert (tested.upper, tested.state, tested.omits) == (3, State.OVER, ("unidentified requests",))
+
+
+def test_a_license_that_counts_more_than_a_gateway_sees_is_measured_exactly_and_not_bounded(ledger):
+    wide = limit(5, products="all", affiliates="included")
+    found = figure(ledger, limits={"qwen": [wide]})
+    assert (found.users, found.lower, found.upper, found.exact) == (3, 3, None, False)
+    assert (found.measured_exactly, found.measured_upper) == (True, 3)
+    assert found.reasons == (
+        "the license counts all products of the licensee and its affiliates; nothing was stated of others",
+    )
+    ledger.declare(stated(30))
+    assert figure(ledger, limits={"qwen": [wide]}).upper == 33
+
+
+def test_the_first_month_of_a_ledger_is_never_exact(ledger):
+    ledger.write({Scope("2026-08", "qwen"): {1, 2}}, {}, owner="a", day="2026-08-22")
+    found = figure(ledger, "2026-08")
+    assert (found.users, found.upper, found.exact, found.measured_exactly) == (2, None, False, False)
+    assert found.reasons == ("counting began on 2026-08-22 at the latest: who came before that is not in the number",)
+
+
+@pytest.mark.parametrize("period", ["2020-01", "2026-10", "2026-08-31", "2026-11-02", f"{DAY}/30d"])
+def test_zero_users_of_a_time_that_nobody_observed_are_no_count(ledger, period):
+    found = figure(ledger, period, limits={"qwen": [limit(5)]})
+    assert (found.counted, found.users, found.upper, found.exact, found.measured_exactly) == (
+        False,
+        0,
+        None,
+        False,
+        False,
+    )
+
+
+def test_users_that_the_ledger_lost_leave_no_upper_bound(ledger):
+    found = figure(ledger, leftover=Leftover({}, 0, {Scope(MONTH, "qwen"): 5}))
+    assert (found.upper, found.reasons) == (None, ("the ledger lost 2 users that it had",))
+    assert figure(ledger, leftover=Leftover({}, 0, {Scope(MONTH, "qwen"): 3})).exact
 
 
 @pytest.mark.parametrize(
@@ -120,9 +182,20 @@ def test_a_window_across_a_change_of_keys_says_so(ledger):
     assert figure(ledger, "2026-11-10").exact
 
 
-def test_a_window_is_exact_when_its_days_are_in_it(ledger):
-    for period in ("2026-10-20", "2026-11-21", DAY, f"{DAY}/28d"):
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ("2026-10-25", ()),
+        ("2026-10-26", ("days are tracked since 2026-10-26: who came earlier on that day is not in the number",)),
+        ("2026-10-28", ("days were not tracked before 2026-10-28: the window lacks 2 of them",)),
+    ],
+)
+def test_a_window_is_exact_when_all_its_days_were_tracked_and_are_in_it(first, said):
+    ledger = MemoryLedger()
+    for period in (first, "2026-11-21", DAY, f"{DAY}/28d"):
         ledger.write({Scope(period, "qwen"): {1}}, {}, owner="a", day=None)
-    assert figure(ledger, f"{DAY}/28d").exact
+    found = figure(ledger, f"{DAY}/28d")
+    assert (found.reasons, found.exact) == (said, not said)
     ledger.write({Scope("2026-11-20", "qwen"): {2, 3}}, {}, owner="a", day=None)
-    assert figure(ledger, f"{DAY}/28d").reasons == ("no gateway has put the users of earlier days into the window",)
+    unmerged = "no gateway has put the users of earlier days into the window"
+    assert figure(ledger, f"{DAY}/28d").reasons == (*said, unmerged)

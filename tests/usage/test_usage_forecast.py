@@ -126,7 +126,26 @@ def test_declared_users_leave_less_room():
     assert (more.count, more.final) == (alone.count + 5000, alone.final + 5000)
     assert "the 5,000 users beyond those seen to grow (declared, merged) stay as many" in more.assumptions
     over = forecast({}, "2026-09-20", 0.5, 4999, beyond=5000, rng=seeded())
-    assert (over.verdict, over.since) == (Verdict.CROSSED, "2026-09-01")
+    assert (over.verdict, over.since) == (Verdict.CROSSED, None)
+    assert over.chance_period == over.chance_horizon == 1.0
+
+
+def test_with_users_beyond_nobody_knows_since_when_a_limit_is_passed():
+    """Merged and declared users came on no known day, so they are on none, the first of the month included."""
+    history = {"2026-11": [Growth("2026-11-20", 7, 0)]}
+    said = forecast(history, "2026-11-22", 0.5, 10, beyond=6, rng=seeded())
+    assert (said.verdict, said.count, said.since) == (Verdict.CROSSED, 13, None)
+    assert forecast(history, "2026-11-22", 0.5, 13, beyond=6, rng=seeded()).verdict is not Verdict.CROSSED
+    window = forecast_windows({"2026-11-22": 7}, "2026-11-22", 0.5, 10, kind=Kind.DAY, beyond=6, rng=seeded())
+    assert (window.verdict, window.since) == (Verdict.CROSSED, None)
+
+
+def test_earlier_periods_are_not_over_by_numbers_that_are_of_this_one():
+    history = {"2026-10": [Growth("2026-10-20", 8, 0)], "2026-11": [Growth("2026-11-20", 7, 0)]}
+    assert forecast(history, "2026-11-22", 0.5, 10, beyond=6, rng=seeded()).earlier == ()
+    assert forecast(history, "2026-11-22", 0.5, 7, beyond=6, rng=seeded()).earlier == ("2026-10",)
+    days = {"2026-11-21": 8, "2026-11-22": 7}
+    assert forecast_windows(days, "2026-11-22", 0.5, 10, kind=Kind.DAY, beyond=6, rng=seeded()).earlier == ()
 
 
 def nothing(said):

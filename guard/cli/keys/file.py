@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from guard.policy.settings.keys import StoredKeyConfig
 
-EX_CANTCREAT = 73
+EX_DATA, EX_CANTCREAT = 65, 73
 
 FILE = typer.Option(None, "--file", help="The file of keys. Default: identity.keys_file of the configuration.")
 CONFIG = typer.Option(
@@ -33,6 +33,13 @@ def keys_file(file: Path | None, config: Path | None) -> Path:
         missing = "there is no guard.yaml here" if found is None else f"{found} names no identity.keys_file"
         raise typer.BadParameter(f"{missing}; allowed: --file FILE", param_hint="--file")
     return Path(named)
+
+
+def present(path: Path) -> None:
+    """Leave with 65 where there is no file ``path``: keys are read from one, whether there are any in it or not."""
+    if not path.exists():
+        print(f"{path}: there is no such file; `guard keys add` makes it", file=sys.stderr)
+        raise typer.Exit(EX_DATA)
 
 
 @contextmanager

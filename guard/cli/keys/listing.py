@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from guard.cli.keys.file import CONFIG, FILE, facts, keys_file, today
+from guard.cli.keys.file import CONFIG, FILE, facts, keys_file, present, today
 
 COLUMNS = ("id", "name", "purpose", "user", "created", "expires", "state")
 
@@ -15,10 +15,14 @@ def list_keys(
     config: Path | None = CONFIG,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """List the API keys of the file, oldest first: whose they are, what for, and whether they are good."""
+    """List the API keys of the file, oldest first: whose they are, what for, and whether they are good.
+
+    Ends with 65 if there is no such file.
+    """
     from guard.policy.keyedit import keys_in
 
     path = keys_file(file, config)
+    present(path)
     rows = [facts(key, today()) for key in keys_in(path)]
     if as_json:
         print(json.dumps({"file": str(path), "keys": rows}))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from guard.cli.keys.file import CONFIG, FILE, changing, keys_file, today
+from guard.cli.keys.file import CONFIG, FILE, changing, keys_file, present, today
 
 
 def revoke(
@@ -18,14 +18,15 @@ def revoke(
     """Refuse a key from now on: a running gateway does so within seconds, with 401 identity_required.
 
     The entry stays in the file, because a key that is gone from it would be an unknown one, and may be served. Ends
-    with 1 if there is no such key.
+    with 1 if there is no such key, 65 if there is no such file.
     """
     from guard.policy.document import nearest
     from guard.policy.keyedit import keys_in, revoke_key
 
     path, day = keys_file(file, config), today()
+    present(path)
     with changing(path):
-        before = revoke_key(path, id_, day) if path.exists() else None
+        before = revoke_key(path, id_, day)
     if before is None:
         known = [key.id for key in keys_in(path)]
         near = nearest(id_, known) if not id_.startswith("gk_") else None

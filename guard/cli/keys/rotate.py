@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from guard.usage.keyring import Keyring
     from guard.usage.period import Kind, Period
 
-EX_CONFIG = 78
+EX_CANTCREAT, EX_CONFIG = 73, 78
 
 
 class _Place(NamedTuple):
@@ -34,26 +36,43 @@ def rotate_users(
 
     Users are counted under one key in a month: a replica that still has the old file is refused by the ledger. Copy the
     file to all of them and restart them before the month begins.
+
+    Ends with 64 for a month that has begun or has a key, 78 for a key file that cannot be used, 73 for one that cannot
+    be written.
     """
     from guard.usage.keyring import check_rolling, read_keyring, write_keyring
     from guard.usage.pseudonym import KEY_BYTES, PseudonymKeyError
 
     place = _place(file, config)
-    try:
+    added: Period | None = None
+    with _ending(EX_CONFIG):
         keyring = read_keyring(place.file)
-        added: Period | None = None
-        if not only_list:
-            import secrets
+    if not only_list:
+        import secrets
 
-            now = time.time()
-            added = _month(begins, place.zone, now)
+        now = time.time()
+        added = _month(begins, place.zone, now)
+        try:
             keyring = keyring.with_key(added, now, secrets.token_bytes(KEY_BYTES))
+        except PseudonymKeyError as error:
+            raise typer.BadParameter(str(error), param_hint="--from") from error
+        with _ending(EX_CONFIG):
             check_rolling(keyring, place.windows)
+        with _ending(EX_CANTCREAT):
             write_keyring(place.file, keyring)
+    _show(place.file, keyring, added, as_json=as_json)
+
+
+@contextmanager
+def _ending(code: int) -> Iterator[None]:
+    """Leave with ``code`` and the reason for a key file with which nothing can be done."""
+    from guard.usage.pseudonym import PseudonymKeyError
+
+    try:
+        yield
     except PseudonymKeyError as error:
         print(error, file=sys.stderr)
-        raise typer.Exit(EX_CONFIG) from error
-    _show(place.file, keyring, added, as_json=as_json)
+        raise typer.Exit(code) from error
 
 
 def _place(file: Path | None, config: Path | None) -> _Place:

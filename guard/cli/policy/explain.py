@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from guard.policy.rehearsal.explanation import Explanation
     from guard.policy.rehearsal.hypothetical import Request
 
+EX_DATA = 65
+
 
 def explain(
     config: Path | None = typer.Option(None, help="guard.yaml. Default: $GUARD_CONFIG, or else ./guard.yaml."),
@@ -174,7 +176,8 @@ def _body(name: str) -> "Mapping[str, object] | bytes":
     try:
         raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise typer.BadParameter(f"{name} cannot be read: {error.strerror}", param_hint="--body") from None
+        typer.echo(f"{name} cannot be read: {error.strerror}", err=True)
+        raise typer.Exit(EX_DATA) from None
     try:
         document = json.loads(raw)
     except ValueError:

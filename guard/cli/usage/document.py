@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from guard.cli.usage.grounds import Grounds
     from guard.usage.declaration import Declaration
     from guard.usage.figure import Figure, Tested
     from guard.usage.period import Calendar, Period
@@ -26,34 +27,48 @@ def period_document(calendar: "Calendar", period: "Period") -> dict[str, Any]:
     }
 
 
-def figure_document(figure: "Figure") -> dict[str, Any]:
-    """Return ``figure`` with everything it rests on."""
+def figure_document(figure: "Figure", reading: str | None, attested: "Grounds") -> dict[str, Any]:
+    """Return ``figure`` with everything it rests on: ``reading`` is that of "active user"."""
     return {
         "license": figure.license,
-        "users": figure.users,
+        "reading": reading,
+        "counted": figure.counted,
+        "users": figure.users if figure.counted else None,
         "lower": figure.lower,
         "upper": figure.upper,
         "exact": figure.exact,
         "reasons": list(figure.reasons),
-        "measured": {"lower": figure.measured.lower, "upper": figure.measured.upper},
+        "measured": {
+            "lower": figure.measured.lower,
+            "upper": figure.measured_upper,
+            "exact": figure.measured_exactly,
+        },
         "unidentified_requests": figure.measured.unidentified,
         "in_spool": figure.in_spool,
         "declared": [declaration_document(each) for each in figure.declarations],
-        "limits": None if figure.tests is None else [tested_document(each) for each in figure.tests],
+        "limits": None if figure.tests is None else [tested_document(each, attested) for each in figure.tests],
     }
 
 
-def tested_document(tested: "Tested") -> dict[str, Any]:
-    """Return a limit, whose users it counts, and the state that the upper bound of those puts it in."""
+def tested_document(tested: "Tested", attested: "Grounds") -> dict[str, Any]:
+    """Return a limit, whose users it counts, and the state that those who are known of put it in.
+
+    A limit that looks at one past month has no state: no count of today tests it, an attestation does.
+    """
     limit = tested.limit
+    ground = attested.get((limit.license, limit.id))
     return {
         "id": limit.id,
         "value": limit.value,
-        "state": tested.state.value,
+        "state": tested.state.value if limit.standing else None,
+        "attestation": ground.ground.value if ground else None,
         "lower": tested.lower,
-        "upper": tested.upper,
+        "upper": None if tested.omits else tested.upper,
+        "held_against": tested.upper,
+        "not_included": list(tested.omits),
         "products": limit.products,
         "affiliates": limit.affiliates,
+        "affiliates_read": limit.affiliates_read or None,
         "standing": limit.standing,
         "clause": limit.clause,
         "consequence": limit.consequence,

@@ -13,6 +13,7 @@ import typer
 from guard.cli.usage.output import EX_CANTCREAT, whole_file
 from guard.cli.usage.progress import progress
 from guard.cli.usage.source import CONFIG, LEDGER, SPOOL, leftover_of, opened, period_of, source
+from guard.cli.usage.words import counted
 
 if TYPE_CHECKING:
     from guard.usage.ledger import Ledger
@@ -79,25 +80,25 @@ def export(
         return
     for each in head.shares:
         unnamed = sum(each.unidentified.values())
-        also = f", and {unnamed:,} requests that named nobody" if unnamed else ""
-        typer.echo(f"{out}: {each.users:,} users of {each.license} in {head.period}{also}")
+        also = f", and {counted(unnamed, 'request')} that named nobody" if unnamed else ""
+        typer.echo(f"{out}: {counted(each.users, 'user')} of {each.license} in {head.period}{also}")
         if waiting := late.get(each.license, 0):
-            typer.echo(f"{waiting:,} users of {each.license} are still in the spool and not in the file", err=True)
+            typer.echo(f"In the spool, and not in the file: {counted(waiting, 'user')} of {each.license}", err=True)
 
 
 def _licenses(ledger: "Ledger", period: "Period", asked: Sequence[str]) -> list[str]:
     """Return the licenses to export. Leaves with 64 for one that nobody was counted under, 65 without any."""
     from guard.policy.document import nearest
 
-    counted = sorted(ledger.totals(period.id))
-    if not counted:
+    known = sorted(ledger.totals(period.id))
+    if not known:
         print(f"{period.id}: the ledger has counted nobody in it", file=sys.stderr)
         raise typer.Exit(EX_DATA)
     for name in asked:
-        if name not in counted:
-            near = nearest(name, counted)
-            hint = f"did you mean '{near}'?" if near else f"allowed: {', '.join(counted)}"
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean '{near}'?" if near else f"allowed: {', '.join(known)}"
             raise typer.BadParameter(
                 f"nobody was counted under '{name}' in {period.id}; {hint}", param_hint="--license"
             )
-    return list(dict.fromkeys(asked)) or counted
+    return list(dict.fromkeys(asked)) or known

@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from guard.cli.usage.document import tested_document
+from guard.cli.usage.document import declaration_document, tested_document
+from guard.cli.usage.expected import expected_lines
 from guard.cli.usage.growth import came, growth_chart
 from guard.cli.usage.progress import progress
 from guard.cli.usage.source import CONFIG, LEDGER, SPOOL, Source, leftover_of, opened, source
@@ -19,6 +19,7 @@ from guard.cli.usage.source import CONFIG, LEDGER, SPOOL, Source, leftover_of, o
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from guard.usage.declaration import Declaration
     from guard.usage.figure import Figure, Tested
     from guard.usage.ledger import Growth, Ledger
     from guard.usage.outlook.forecast import Forecast
@@ -39,6 +40,13 @@ class Outlook(NamedTuple):
     forecast: "Forecast"
     history: "Mapping[str, Sequence[Growth]]"
     """Of months; empty where the limit looks at days."""
+
+    @property
+    def larger(self) -> "Declaration | None":
+        """The declared product with most users, where each is looked at by itself and this gateway's has fewer."""
+        if self.tested.limit.products != "each" or self.tested.upper <= self.figure.measured.upper:
+            return None
+        return next(each for each in self.figure.declarations if each.users == self.tested.upper)
 
 
 def forecast(
@@ -74,12 +82,13 @@ def forecast(
                         raise typer.Exit(EX_DATA) from error
                     told(1)
     if as_json:
-        rows = [{"license": each.figure.license, "limit": tested_document(each.tested),
+        rows = [{"license": each.figure.license, "limit": tested_document(each.tested, {}),
+                 "larger": each.larger and declaration_document(each.larger), "measured": each.figure.users,
                  "forecast": each.forecast.to_dict()} for each in outlooks]  # fmt: skip
         typer.echo(json.dumps({"today": today, "zone": calendar.zone, "limits": rows}))
         return
     for each in outlooks:
-        for line in _lines(each):
+        for line in expected_lines(each.figure, each.tested, each.forecast, each.larger):
             typer.echo(line)
         if chart and each.history:
             for line in _chart(each, today):
@@ -163,36 +172,3 @@ def _chart(outlook: Outlook, today: str) -> Iterator[str]:
         limits=[limit],
         band=[(expected.low, expected.high) for expected in found.band if expected.day > today],
     )
-
-
-def _lines(outlook: Outlook) -> Iterator[str]:
-    from guard.usage.outlook.forecast import Verdict
-
-    found, limit = outlook.forecast, outlook.tested.limit
-    whose = f"clause {limit.clause}" if limit.clause else "your own"
-    acts = "standing" if limit.standing else "release snapshot: a count of today neither triggers nor cures it"
-    yield f"{limit.license}: {limit.value:,} users a {limit.kind.value} ({whose}, {acts})"
-    so_far = f"{found.count:,} users in {found.period} so far"
-    if found.beyond:
-        so_far += f", {found.beyond:,} of them beyond what this gateway saw grow"
-    yield f"  {so_far}"
-    if found.verdict is Verdict.CROSSED:
-        yield f"  passed{f' on {found.since}' if found.since else ''}: {found.count:,} are more than {found.allowed:,}"
-    elif found.verdict is Verdict.EXPECTED:
-        until = f"nine of ten by {found.latest}" if found.latest else f"not in nine of ten cases by {found.horizon}"
-        yield f"  expected to be passed by {found.crossing} (one case of ten: by {found.earliest}; {until})"
-    elif found.verdict is Verdict.NOT_EXPECTED:
-        yield f"  not expected to be passed by {found.horizon} (chance {found.chance_horizon or 0:.0%})"
-    else:
-        from_ = f"; possible from {found.possible_from}" if found.possible_from else ""
-        yield f"  too little data to say when{from_}"
-    if found.final is not None:
-        yield (
-            f"  {found.period} is expected to end with {found.final:,} "
-            f"({found.final_low:,} to {found.final_high:,} with a chance of {found.coverage:.0%})"
-        )
-    for heading, sentences in (
-        ("missing", found.missing), ("rests on", found.reasons), ("holds if", found.assumptions)
-    ):  # fmt: skip
-        for sentence in sentences:
-            yield from wrap(f"{heading}: {sentence}", 100, initial_indent="  ", subsequent_indent="    ")

@@ -2,13 +2,16 @@
 
 import json
 import sys
+import time
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from guard.cli.usage.document import figure_document, period_document, tested_document
+from guard.cli.usage.grounds import Grounds, grounds, stated_days
 from guard.cli.usage.growth import came, days_in
 from guard.cli.usage.output import EX_CANTCREAT, whole_file
 from guard.cli.usage.page import page
@@ -17,11 +20,14 @@ from guard.cli.usage.source import CONFIG, LEDGER, SPOOL, Source, leftover_of, o
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from guard.policy.attestations import Filed
+    from guard.policy.attestations import Attested
+    from guard.usage.coverage import Extent
     from guard.usage.figure import Figure
     from guard.usage.ledger import Ledger
     from guard.usage.period import Calendar, Period
     from guard.usage.spool import Leftover
+
+EX_DATA = 65
 
 
 def report(
@@ -29,8 +35,8 @@ def report(
     at: str | None = typer.Option(
         None,
         metavar="DAY",
-        help="The day on which attestations are to be in force. Default: the last of the month, or the day that the "
-        "latest of them was stated.",
+        help="The day on which attestations are to be in force, none to come. Default: the last of the month, or "
+        "while it is not over the newest with a sighting; or the day that the latest of them was stated.",
     ),
     out: Path | None = typer.Option(None, help="Write the report to this file."),
     ledger: str | None = LEDGER,
@@ -40,15 +46,21 @@ def report(
 ) -> None:
     """Report a month's users by license: what was counted and how surely, limits, attestations, and what is not in it.
 
-    The same ledger, spool and configuration give the same report byte for byte, whenever it is made.
+    The same ledger, spool and configuration give the same report byte for byte, whenever it is made, and its digest
+    with it: in text that of the lines above it, in JSON that of the rest (sorted names, no spaces, UTF-8).
     """
     where = source(ledger, config, spool)
-    day = _day(at)
+    asked = _day(at)
     with opened(where) as store:
         calendar = where.calendar(store)
-        month = _month(calendar, store, period)
-        document = _document(where, store, calendar, month, day)
-    text = json.dumps(document, indent=2) + "\n" if as_json else "".join(f"{line}\n" for line in page(document))
+        now = time.time()
+        month, today = _month(calendar, store, period), date.fromisoformat(calendar.day(now))
+        if month.start > now:
+            _refuse(f"{month.id} has not begun")
+        if asked is not None and asked > today:
+            raise typer.BadParameter(f"{asked} is a day to come; allowed: {today} or earlier", param_hint="--at")
+        document = _document(where, store, calendar, month, asked, today)
+    text = _sealed_json(document) if as_json else _sealed("".join(f"{line}\n" for line in page(document)))
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -59,6 +71,21 @@ def report(
         print(f"{out}: {error.strerror or error}", file=sys.stderr)
         raise typer.Exit(EX_CANTCREAT) from error
     typer.echo(f"{out}: the report of {month.id}", err=True)
+
+
+def _refuse(reason: str) -> NoReturn:
+    print(reason, file=sys.stderr)
+    raise typer.Exit(EX_DATA)
+
+
+def _sealed(text: str) -> str:
+    text += "\n"
+    return f"{text}sha256 of the lines above: {sha256(text.encode()).hexdigest()}\n"
+
+
+def _sealed_json(document: dict[str, Any]) -> str:
+    canonical = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return json.dumps({**document, "sha256": sha256(canonical.encode()).hexdigest()}, indent=2) + "\n"
 
 
 def _day(text: str | None) -> date | None:
@@ -83,35 +110,57 @@ def _month(calendar: "Calendar", ledger: "Ledger", text: str | None) -> "Period"
 
 
 def _document(
-    where: Source, ledger: "Ledger", calendar: "Calendar", month: "Period", at: date | None
+    where: Source, ledger: "Ledger", calendar: "Calendar", month: "Period", asked: date | None, today: date
 ) -> dict[str, Any]:
-    from guard.usage.figure import figures
+    import guard
+    from guard.usage.coverage import coverage, extent
+    from guard.usage.figure import figures, spooled
 
     leftover = leftover_of(where, ledger)
-    files, at = _attestations(where, month, at)
+    waiting = spooled(leftover)
+    covered = coverage(ledger, month.id, waiting)
+    if not covered.counted:
+        _refuse(f"{month.id} was not counted: {covered.reason}")
+    reach = extent(ledger, month.id, waiting)
+    day = asked or _as_of(where, month, reach, today)
     rows = figures(ledger, calendar, month, leftover, where.limits)
+    attested = grounds(where, [row.license for row in rows], day, by_clock=False)
     peaks = _peaks(where, ledger, calendar, month, leftover)
     return {
         "report": "usage",
+        "guard": guard.__version__,
         **period_document(calendar, month),
-        "as_of": at.isoformat(),
+        "over": reach.over,
+        "sightings_until": reach.newest,
+        "as_of": day.isoformat(),
+        "limits_from": _files(where),
         "ledger": _store(where, ledger, month),
-        "licenses": [_license(where, ledger, figure, peaks.get(figure.license, []), files) for figure in rows],
+        "licenses": [_license(where, ledger, figure, peaks.get(figure.license, []), attested) for figure in rows],
         "not_in_the_number": list(_omissions(where, rows, leftover)),
     }
 
 
-def _attestations(where: Source, month: "Period", at: date | None) -> "tuple[Sequence[Filed], date]":
-    """Return the attestations that the configuration names, and the day as of which they are looked at."""
-    last = at or date.fromisoformat(days_in(month.id)[-1])
-    if where.config is None:
-        return [], last
-    from guard.policy.attestations import filed
+def _as_of(where: Source, month: "Period", reach: "Extent", today: date) -> date:
+    """Return the day as of which attestations are looked at, if nobody named one: never a day to come."""
+    last = date.fromisoformat(days_in(month.id)[-1] if reach.over or reach.newest is None else reach.newest)
+    return min(max([last, *stated_days(where, today)]), today)
 
-    if at is None:
-        stated = [each.signed.attestation.stated for each in filed(where.config, where.packs, last) if each.signed]
-        last = max([last, *map(date.fromisoformat, stated)])
-    return filed(where.config, where.packs, last), last
+
+def _files(where: Source) -> list[dict[str, str]] | None:
+    """Return what the limits follow from; None where there are none.
+
+    The digest of a file is its SHA-256, that of a directory of packs what ``guard policy check`` prints of it.
+    """
+    if where.config is None or where.path is None:
+        return None
+    from guard.policy.load import digest_of
+    from guard.policy.locations import shipped_licenses
+
+    files = [where.path, shipped_licenses(), *map(Path, where.config.policies)]
+    return [
+        {"name": each.name, "digest": digest_of([each]) if each.is_dir() else sha256(each.read_bytes()).hexdigest()}
+        for each in files
+    ]
 
 
 def _store(where: Source, ledger: "Ledger", month: "Period") -> dict[str, Any]:
@@ -126,12 +175,12 @@ def _store(where: Source, ledger: "Ledger", month: "Period") -> dict[str, Any]:
 
 
 def _license(
-    where: Source, ledger: "Ledger", figure: "Figure", peaks: "Sequence[Figure]", files: "Sequence[Filed]"
+    where: Source, ledger: "Ledger", figure: "Figure", peaks: "Sequence[Figure]", attested: Grounds
 ) -> dict[str, Any]:
     from guard.usage.declaration import Part
 
     known = where.packs.get(figure.license)
-    plain = figure_document(figure)
+    plain = figure_document(figure, where.reading(figure.license), attested)
     grown = ledger.growth(figure.license, figure.period)
     stated, merged = [], []
     for declaration, each in zip(figure.declarations, plain.pop("declared"), strict=True):
@@ -140,15 +189,14 @@ def _license(
         else:
             stated.append({name: each[name] for name in each if name not in {"license", "period"}})
     limits = None if figure.tests is None else [
-        {**tested_document(each), "reasons": list(each.reasons)} for each in figure.tests
+        {**tested_document(each, attested), "reasons": list(each.reasons)} for each in figure.tests
     ]  # fmt: skip
     return {
         "license": figure.license,
         "name": known.name if known else None,
-        "reading": where.config.usage.readings.get(figure.license, "identities") if where.config else None,
         **plain,
         "limits": limits,
-        "attestations": list(_grounds(where, figure.license, files)),
+        "attestations": [_ground(each) for each in attested.values() if each.license.id == figure.license],
         "declared": stated,
         "merged": merged,
         "growth": [each._asdict() for each in grown],
@@ -156,26 +204,22 @@ def _license(
         "peaks": [
             {"period": each.period, "users": each.users, "lower": each.lower, "upper": each.upper,
              "reasons": list(each.reasons),
-             "limits": None if each.tests is None else [tested_document(one) for one in each.tests]}
+             "limits": None if each.tests is None else [tested_document(one, {}) for one in each.tests]}
             for each in peaks
         ],
     }  # fmt: skip
 
 
-def _grounds(where: Source, license_: str, files: "Sequence[Filed]") -> "Iterator[dict[str, Any]]":
-    """Yield what is attested of every threshold of a license that looks at one past month."""
-    from guard.policy.attestations import attested
-
-    known = where.packs.get(license_)
-    for each in attested([known] if known else [], files):
-        yield {
-            "limit": each.threshold.id,
-            "clause": each.threshold.clause,
-            "reference_month": each.threshold.reference_month,
-            "ground": each.ground.value,
-            "statement": each.words,
-            "lacks": each.lacks,
-        }
+def _ground(each: "Attested") -> dict[str, Any]:
+    """What is attested of a threshold that looks at one past month."""
+    return {
+        "limit": each.threshold.id,
+        "clause": each.threshold.clause,
+        "reference_month": each.threshold.reference_month,
+        "ground": each.ground.value,
+        "statement": each.words,
+        "lacks": each.lacks,
+    }
 
 
 def _peaks(
@@ -192,21 +236,27 @@ def _peaks(
         for each in within:
             if kind_of(each) is kind:
                 for figure in figures(ledger, calendar, calendar.parse(each), leftover, where.limits):
-                    if figure.upper > highest[figure.license].upper if figure.license in highest else figure.upper:
+                    if _most(figure) > (_most(highest[figure.license]) if figure.license in highest else 0):
                         highest[figure.license] = figure
         for name, figure in highest.items():
             found.setdefault(name, []).append(figure)
     return found
 
 
+def _most(figure: "Figure") -> int:
+    return max(figure.measured.upper, figure.lower)
+
+
 def _omissions(where: Source, rows: "Sequence[Figure]", leftover: "Leftover | None") -> "Iterator[str]":
+    from guard.usage.scope import requests
+
     unnamed = sum(each.measured.unidentified + sum(one.unidentified for one in each.declarations) for each in rows)
     if unnamed:
-        yield f"Who sent the {unnamed:,} answered requests that named no user."
+        yield f"Who sent the {requests(unnamed)} that named no user."
     if leftover is None:
         yield "Users on their way from a gateway's spool to the ledger: no spool was looked at."
     elif leftover.damaged:
-        yield f"Users in {leftover.damaged:,} damaged records of the spool."
+        yield f"Users in damaged records of the spool: {leftover.damaged:,} of them."
     yield "Users of gateways and products that neither write to this ledger nor are merged into it or declared."
     yield "Users whose requests were all refused or failed: without an answer nobody is active."
     packs = where.packs

@@ -2,19 +2,18 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from guard.cli.usage.document import figure_document, period_document
+from guard.cli.usage.grounds import grounds
 from guard.cli.usage.growth import came, growth_chart
-from guard.cli.usage.lines import item, table, wrapped
+from guard.cli.usage.lines import AS_PEOPLE, counts_table, item, wrapped
 from guard.cli.usage.source import CONFIG, LEDGER, SPOOL, leftover_of, opened, period_of, source
-
-if TYPE_CHECKING:
-    from guard.usage.figure import Figure, Tested
 
 
 def show(
@@ -46,18 +45,26 @@ def show(
         if chart and kind_of(periods[0].id) is not Kind.MONTH:
             raise typer.BadParameter(f"draws how a month grew; {period} is none", param_hint="--chart")
         leftover = leftover_of(where, store)
-        found = {each: figures(store, calendar, each, leftover, where.limits) for each in periods}
-        counted = [each for each in found[periods[0]] if chart and each.users]
+        begun = [each for each in periods if each.start <= now]
+        found = {each: figures(store, calendar, each, leftover, where.limits) for each in begun}
+        counted = [each for each in found.get(periods[0], ()) if chart and each.users]
         drawn = {each: store.growth(each.license, each.period) for each in counted}
+    attested = grounds(where, where.limits or (), date.fromisoformat(today), by_clock=True)
+    documents = [
+        {
+            **period_document(calendar, each),
+            "begun": each in found,
+            "licenses": [
+                figure_document(figure, where.reading(figure.license), attested) for figure in found.get(each, ())
+            ],
+        }
+        for each in periods
+    ]
     if as_json:
-        documents = [
-            {**period_document(calendar, each), "licenses": [figure_document(figure) for figure in rows]}
-            for each, rows in found.items()
-        ]
         typer.echo(json.dumps({"ledger": shown(where.url), "zone": calendar.zone, "periods": documents}))
         return
-    for each, rows in found.items():
-        for line in _lines(period_document(calendar, each), rows):
+    for document in documents:
+        for line in _lines(document):
             typer.echo(line)
     for figure, growth in drawn.items():
         title = f"{figure.license}, users in {figure.period} up to each day"
@@ -67,32 +74,44 @@ def show(
             typer.echo(line)
 
 
-def _lines(period: dict[str, Any], figures: "Sequence[Figure]") -> Iterator[str]:
-    where = f"{period['period']} ({period['zone']})"
-    if figures:
+def _lines(period: dict[str, Any]) -> Iterator[str]:
+    where, rows = f"{period['period']} ({period['zone']})", period["licenses"]
+    if not period["begun"]:
+        yield f"{where} has not begun."
+        return
+    uncounted = [each for each in rows if not each["counted"]]
+    if uncounted:
+        yield from wrapped(f"Not counted in {where}: {uncounted[0]['reasons'][0]}.")
+        rows = [each for each in rows if each["counted"] or each["declared"]]
+    elif rows:
         yield f"Active users in {where}"
-        yield from table(
-            ("license", "users", "at least", "at most", "exact"),
-            [
-                [each.license, f"{each.users:,}", f"{each.lower:,}", f"{each.upper:,}", "yes" if each.exact else "no"]
-                for each in figures
-            ],
-        )
     else:
         yield f"Nobody was counted in {where}."
-    for figure in figures:
-        notes = [*(f"limit {said(tested)}" for tested in figure.tests or ()), *figure.reasons]
+    yield from counts_table(rows)
+    for each in rows:
+        notes = [*map(said, each["limits"] or ()), *each["reasons"]]
+        if each["measured"]["exact"] and not each["exact"]:
+            notes.append(f"measured here: {each['users']:,}, exactly")
         if notes:
-            yield f"{figure.license}:"
+            yield f"{each['license']}:"
         for note in notes:
             yield from item(note)
     yield from wrapped(period["definition"])
+    for each in rows:
+        if each["reading"] == "people":
+            yield from wrapped(f"{each['license']} (usage.readings): {AS_PEOPLE}")
     yield f"From {period['start']} to {period['end']}."
 
 
-def said(tested: "Tested") -> str:
+def said(limit: dict[str, Any]) -> str:
     """Return a limit as people read it: where a past month counts, the live count changes nothing."""
-    limit = tested.limit
-    whose = f"clause {limit.clause}" if limit.clause else "your own"
-    kind = "standing" if limit.standing else "release snapshot"
-    return f"{limit.value:,} {tested.state} ({whose}, {kind})"
+    whose = f"clause {limit['clause']}" if limit["clause"] else "your own"
+    left_out = f"; {', '.join(limit['not_included'])} not included" if limit["not_included"] else ""
+    at = f"{limit['held_against']:,}{left_out}"
+    if limit["standing"]:
+        return f"limit {limit['value']:,} {limit['state']} at {at} ({whose}, standing)"
+    ground = f"attestation: {limit['attestation']}; " if limit["attestation"] else ""
+    return (
+        f"limit {limit['value']:,} not tested by this count ({whose}, release snapshot); {ground}as an early warning: "
+        f"{at}"
+    )

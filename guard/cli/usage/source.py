@@ -44,6 +44,27 @@ class Source:
     """By license, every license of the configuration; None without one."""
     packs: "Mapping[str, License]"
     """The licenses that are known: those that ship with Guard and the configuration's own."""
+    named: bool = True
+    """False if the ledger is the one in the state directory, as nobody named another."""
+    path: Path | None = None
+    """The file of the configuration."""
+
+    def missing(self) -> str:
+        """Return what is to be said beside "there is no ledger": which directory its place follows from."""
+        if self.named or self.config is None:
+            return ""
+        state = Path(self.config.state_dir)
+        whence = "" if state.is_absolute() else f", which is taken from {Path.cwd()}"
+        return f" (state_dir is {state}{whence})"
+
+    def reading(self, license_: str) -> str | None:
+        """Return how "active user" is read under a license (``usage.readings``); None without a configuration."""
+        if self.config is None:
+            return None
+        from guard.policy.operator import people_only
+
+        known = self.packs.get(license_)
+        return "people" if known is not None and people_only([known], self.config) else "identities"
 
     def key_of(self, month: str) -> str | None:
         """Return the fingerprint of the configured gateway's key in ``month``; None where no key is there yet.
@@ -89,8 +110,10 @@ def source(ledger: str | None, config: Path | None, spool: Path | None = None) -
     settings = load_config(config)
     packs = known_licenses([Path(name) for name in settings.policies])
     state = Path(settings.state_dir)
-    url = ledger or settings.usage.ledger or sqlite_url(state / "ledger.db")
-    return Source(url, spool or state / "spool", settings, limits_by_license(settings, packs), packs)
+    synced = "?synchronous=full" * settings.usage.fsync
+    url = ledger or settings.usage.ledger or sqlite_url(state / "ledger.db") + synced
+    named = bool(ledger or settings.usage.ledger)
+    return Source(url, spool or state / "spool", settings, limits_by_license(settings, packs), packs, named, config)
 
 
 def _beside(url: str) -> Path | None:
@@ -105,23 +128,45 @@ def _beside(url: str) -> Path | None:
 
 
 @contextmanager
-def opened(where: Source, *, read_only: bool = True) -> "Iterator[Ledger]":
-    """Give the ledger, open. What makes it unusable goes to standard error, and the command ends with 78."""
-    from guard.usage.address import open_ledger
+def opened(where: Source, *, read_only: bool = True, create: bool = False) -> "Iterator[Ledger]":
+    """Give the ledger, open; for writing, one that is not there is made with ``create`` only.
+
+    What makes it unusable goes to standard error, and the command ends with 78.
+    """
+    from guard.usage.address import LedgerAbsent, open_ledger
     from guard.usage.ledger import LedgerError, LedgerUnavailable
     from guard.usage.period import CalendarError
     from guard.usage.pseudonym import PseudonymKeyError
     from guard.usage.spool import SpoolError
 
     try:
+        if not read_only and not create:
+            _must_exist(where.url)
         store = open_ledger(where.url, read_only=read_only)
         try:
             yield store
         finally:
             store.close()
+    except LedgerAbsent as error:
+        hint = "" if read_only else "; --create makes one"
+        print(f"{error}{where.missing()}{hint}", file=sys.stderr)
+        raise typer.Exit(EX_CONFIG) from error
     except (LedgerError, LedgerUnavailable, SpoolError, CalendarError, PseudonymKeyError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(EX_CONFIG) from error
+
+
+def _must_exist(url: str) -> None:
+    """Raise LedgerAbsent if there is no ledger at ``url``; anything else about it is said when it is opened."""
+    from guard.usage.address import LedgerAbsent, open_ledger
+    from guard.usage.ledger import LedgerError
+
+    try:
+        open_ledger(url, read_only=True).close()
+    except LedgerAbsent:
+        raise
+    except LedgerError:  # of an older schema, say: opening it for writing brings that up to date
+        return
 
 
 def period_of(calendar: "Calendar", text: str) -> "Period":

@@ -33,6 +33,22 @@ def hops(config: Config, document: Document) -> Iterator[Problem]:
         )
 
 
+def presumed(config: Config, document: Document) -> Iterator[Caution]:
+    """Yield a caution where a hop is believed about all the usual headers: it sets one of them, and may pass on the
+    others as a client wrote them.
+    """
+    identity = config.identity
+    believed = identity.trusted_from and "trusted_header" in identity.sources
+    if not believed or "trusted_headers" in identity.model_fields_set:
+        return
+    names = ", ".join(entry.header for entry in identity.trusted_headers)
+    found = (
+        f"without identity.trusted_headers every one of {names} is believed, also where the hop passes on what a "
+        "client wrote into it; name those that the hop sets"
+    )
+    yield document.caution(("identity", "trusted_from"), found)
+
+
 def strangers(config: Config, document: Document) -> Iterator[Caution]:
     """Yield a caution for networks that hold everybody: whoever connects there says who they are."""
     identity = config.identity

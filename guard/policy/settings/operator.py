@@ -29,6 +29,13 @@ class OperatorConfig(Section):
 
     example = "{domicile: CH}"
 
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["Example GmbH"],
+        description="Name of the licensee. An attestation counts only if it is about the users of this one; without "
+        "it, about anybody's.",
+    )
     domicile: Country | None = Field(
         default=None,
         description="ISO 3166 code of the country the licensee is domiciled in. Some licenses give no rights to "

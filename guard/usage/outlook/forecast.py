@@ -74,9 +74,10 @@ class Forecast:
     allowed: int
     """The largest count that is not over the limit."""
     since: str | None
-    """The day on which this period's count passed the limit; None if it has not."""
+    """The day on which this period's count passed the limit; None if it has not, and with users beyond: nobody knows
+    on which days those came."""
     earlier: tuple[str, ...]
-    """Earlier periods of the history that were over the limit (with the same number beyond)."""
+    """Earlier periods of the history that were over the limit by the users seen to grow alone."""
     crossing: str | None
     """The day by which the limit is passed in half of the cases; None if that lies beyond the horizon."""
     earliest: str | None
@@ -136,10 +137,11 @@ def forecast(
     """
     _check(elapsed, beyond)
     months = Months(history, date.fromisoformat(today))
-    current, left = months.current, allowed - beyond
+    current = months.current
     case = _Case(
-        current.id, Kind.MONTH, today, current.end - 1, allowed, beyond, current.users, months.passed(left),
-        tuple(month.id for month in months.months[:-1] if month.users > left),
+        current.id, Kind.MONTH, today, current.end - 1, allowed, beyond, current.users,
+        None if beyond else months.passed(allowed),
+        tuple(month.id for month in months.months[:-1] if month.users > allowed),
     )  # fmt: skip
     arrivals, returned = months.arrivals(), months.returned()
     seen = sum(months.seen_days(month) for month in months.months if month.stock)
@@ -177,11 +179,11 @@ def forecast_windows(
     if totals and max(totals) > today:
         raise ValueError(f"total of {max(totals)}; allowed: days up to {today}")
     windows = Windows(totals, date.fromisoformat(today), length, elapsed, HORIZON_DAYS)
-    left = allowed - beyond
     count = totals.get(today, 0)
     case = _Case(
         today if length == 1 else f"{today}/{length}d", kind, today, windows.today, allowed, beyond, count,
-        today if count > left else None, tuple(day for day in sorted(totals) if day < today and totals[day] > left),
+        today if count > allowed and not beyond else None,
+        tuple(day for day in sorted(totals) if day < today and totals[day] > allowed),
     )  # fmt: skip
     if windows.trend is None:
         return _outcome(case, of_no_windows(length, windows.seen, windows.ready), None, None, rng)
@@ -215,6 +217,10 @@ class _Case(NamedTuple):
     since: str | None
     earlier: tuple[str, ...]
 
+    @property
+    def crossed(self) -> bool:
+        return self.users + self.beyond > self.allowed
+
 
 def _check(elapsed: float, beyond: int) -> None:
     if not 0 <= elapsed <= 1:
@@ -235,7 +241,7 @@ def _outcome(
         Expected(_day(today + ahead), *(_quantile(counts, part) + case.beyond for part in _PARTS))
         for ahead, counts in enumerate(map(sorted, zip(*(path.days for path in paths), strict=True)))
     )
-    crossed, chance = case.since is not None, _chance(crossings, horizon)
+    crossed, chance = case.crossed, _chance(crossings, horizon)
     by = [None if crossed or not crossings else _quantile(crossings, part) for part in _PARTS]
     earliest, crossing, latest = (None if day is None or day == _NEVER else _day(day) for day in by)
     if crossed:

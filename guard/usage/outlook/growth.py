@@ -112,8 +112,6 @@ class Months:
     def passed(self, count: int) -> str | None:
         """Return the day on which the current month's count exceeded ``count``, None if it does not."""
         users = 0
-        if count < 0:
-            return date.fromordinal(self.current.first).isoformat()
         for day, sightings in sorted(self._by_day.items()):
             users += sightings
             if users > count:
