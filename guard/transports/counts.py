@@ -17,6 +17,7 @@ from guard.usage.states import States
 from guard.usage.thresholds import Limit, State
 
 _UNCOUNTED = Totals(0, 0, 0, 0)
+OTHERS = "users whom other gateways counted"
 _UNTRACKED = Doubt("days are counted from the next start", EARLIER)
 """A policy was loaded whose limits look at days, into a process that does not count them."""
 
@@ -40,12 +41,12 @@ def readings(snapshot: Snapshot, counter: UsageCounter, states: States, now: flo
     rows = []
     for license in dict.fromkeys([*limits, *counts[Kind.MONTH]]):
         count = counts[Kind.MONTH].get(license)
-        users, low, high = _bounds(count)
-        stated = _stated(limits.get(license, ()), counts, states)
+        users, low, high = _bounds(count, counter)
+        stated = _stated(limits.get(license, ()), counts, states, counter)
         named = [LimitReading(each.limit.id, each.limit.value, each.state) for each in stated]
         declared = sum(each.users for each in count.declarations) if count is not None and count.declarations else None
         windows = [
-            WindowReading(kind.value, *_bounds(found))
+            WindowReading(kind.value, *_bounds(found, counter))
             for kind, by_license in counts.items()
             if kind is not Kind.MONTH and (found := by_license.get(license)) is not None
         ]
@@ -85,7 +86,7 @@ def usage_facts(
                 "declared": [asdict(each) for each in _declared(own[Kind.MONTH])],
                 "limits": [
                     _limit_facts(snapshot, each, _omits(doubts.get(each.limit.kind, [_UNTRACKED])))
-                    for each in _stated(limits.get(license, ()), counts, states)
+                    for each in _stated(limits.get(license, ()), counts, states, counter)
                 ],
             }
         )
@@ -136,13 +137,21 @@ def _omits(doubts: Sequence[Doubt]) -> list[str]:
     return list(dict.fromkeys(doubt.omits for doubt in doubts if doubt.omits))
 
 
-def _stated(limits: Sequence[Limit], counts: Mapping[Kind, Mapping[str, Count]], states: States) -> list[Stated]:
+def _stated(
+    limits: Sequence[Limit], counts: Mapping[Kind, Mapping[str, Count]], states: States, counter: UsageCounter
+) -> list[Stated]:
     found = []
     for limit in limits:
         count = counts.get(limit.kind, {}).get(limit.license)
         measured = _UNCOUNTED if count is None else count.totals._replace(lower=count.lower, upper=count.upper)
         scoped = bounds(measured, _declared(count), limit)
-        found.append(Stated(limit, scoped, states.see(limit, scoped.upper)))
+        # Who is on the way may be in the ledger already, and is there in a moment, if it answers.
+        users = scoped.upper - (count.pending if count is not None and counter.ledger_up else 0)
+        if count is not None and not count.known:  # nothing is to be told on the word of one gateway
+            state = limit.state(users)
+        else:
+            state = states.see(limit, users, jitters=not counter.exact or limit.kind not in {Kind.MONTH, Kind.DAY})
+        found.append(Stated(limit, scoped, state))
     return found
 
 
@@ -150,10 +159,11 @@ def _declared(count: Count | None) -> tuple[Any, ...]:
     return count.declarations if count is not None else ()
 
 
-def _bounds(count: Count | None) -> tuple[int, int, int | None]:
+def _bounds(count: Count | None, counter: UsageCounter) -> tuple[int, int, int | None]:
     if count is None:
         return 0, 0, 0
-    return count.users, count.lower, None if count.unidentified or not count.complete else count.upper
+    unsure = count.unidentified or not count.complete or not count.known
+    return count.users, count.lower, None if unsure or counter.damaged_records or not counter.ledger_up else count.upper
 
 
 def _doubts(count: Count | None, period: str, counter: UsageCounter, began: Mapping[Kind, str]) -> Iterator[Doubt]:
@@ -165,6 +175,10 @@ def _doubts(count: Count | None, period: str, counter: UsageCounter, began: Mapp
         yield Doubt(f"counting began in {period}: who came before that is not in the number", EARLIER)
     elif kind not in {Kind.MONTH, Kind.DAY} and days_of(period)[0] == began[Kind.DAY]:
         yield Doubt(f"days are tracked since {began[Kind.DAY]}: who came earlier on that day is not in it", EARLIER)
+    if count is not None and not count.known:
+        yield Doubt("the ledger was not read in this period yet: whom others counted is not in the number", OTHERS)
+    elif not counter.ledger_up:
+        yield Doubt("the ledger does not answer: whom others counted since is not in the number", OTHERS)
     if count is not None and count.unidentified:
         yield Doubt(f"{requests(count.unidentified)} named no user", UNIDENTIFIED)
     if not counter.exact:

@@ -24,11 +24,14 @@ class States:
         self._states: dict[tuple[str, str], State] = {}
         self._crossings: deque[Crossing] = deque(maxlen=1000)
 
-    def see(self, limit: Limit, users: int) -> State:
-        """Return the state that ``users`` puts ``limit`` in, given the one it was in, and remember it."""
+    def see(self, limit: Limit, users: int, *, jitters: bool = True) -> State:
+        """Return the state that ``users`` puts ``limit`` in, given the one it was in, and remember it.
+
+        ``jitters``: the count may go up and down by itself, as an estimate does; otherwise it only rises in a period.
+        """
         name = (limit.license, limit.id)
         before = self._states.get(name)
-        after = limit.state(users, before)
+        after = limit.state(users, before if jitters else None)
         if after is not before:
             self._states[name] = after
             if before is not None or after is not State.OK:

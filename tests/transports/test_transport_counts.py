@@ -1,106 +1,116 @@
-"""The admin API says of the users what ``guard usage show`` says: the same bounds, doubts, readings and limits."""
+"""What the admin port and the metrics say of the count: no number that nobody can stand by."""
 
-import asyncio
-import json
-import time
+from datetime import UTC, datetime
 
 import pytest
-from asgi_world import CONFIG, Inner, chat, guarded
-from typer.testing import CliRunner
 
-from guard.cli.usage import app
+from guard.exchange.snapshot import ModelPolicy
+from guard.transports import counts
 from guard.usage.address import open_ledger, sqlite_url
-from guard.usage.ledger import Scope
-from guard.usage.period import Calendar, Kind, month_before
+from guard.usage.counter import UsageCounter
+from guard.usage.ledger import LedgerUnavailable, Scope
+from guard.usage.period import Calendar
+from guard.usage.spool import Spool
+from guard.usage.states import States
+from guard.usage.thresholds import Limit, State
 
-READ = CONFIG.replace(
-    "usage: {{at_limit: refuse_newcomers, limits: {{qwen-2024: 2}}}}",
-    "usage: {{windows: [day, rolling_30], readings: {{qwen-2024: people}}, affiliates: {{qwen-2024: exclude}}}}",
-)
-SAME = ("period", "users", "lower", "upper", "exact", "measured", "reading")
-OF_LIMITS = ("id", "state", "attestation", "lower", "upper", "held_against", "not_included", "reasons")
-
-
-def counted_before(tmp_path):
-    """Let the ledger have counted in the month before, and on every day of it."""
-    (tmp_path / "state").mkdir()
-    calendar = Calendar("UTC", [Kind.DAY])
-    before = calendar.parse(month_before(calendar.day(time.time())[:7]))
-    ledger = open_ledger(sqlite_url(tmp_path / "state" / "ledger.db"))
-    ledger.bind("UTC")
-    for period in (before.id, calendar.day(before.start - 40 * 86400)):
-        ledger.write({Scope(period, "qwen-2024"): [1]}, {}, owner="before", day=None)
-    ledger.close()
+NOW = datetime(2026, 11, 15, tzinfo=UTC).timestamp()
+QWEN = Scope("2026-11", "qwen")
+LIMIT = Limit("qwen", "mau", 100, exclusive=False, standing=True, clause="4", consequence="no_rights",
+              products="with_model", affiliates="excluded")  # fmt: skip
 
 
-async def rows_of(tmp_path, *requests):
-    async with guarded(tmp_path, Inner(), READ) as guard:
-        for request in requests:
-            await guard.post(request)
-        guard.runtime.counter.flush()
-        guard.runtime.counter.refresh()
-        return {row["license"]: row for row in guard.runtime.usage()}
+class Policy:
+    """As much of a snapshot as counts are told with."""
+
+    def __init__(self):
+        self.models = {"m": ModelPolicy("m", (), {}, frozenset(), {}, (LIMIT,), ("qwen",))}
+        self.default_model = None
 
 
-def shown(tmp_path):
-    """What the command prints of the same state: by kind of period and license."""
-    result = CliRunner().invoke(app, ["show", "--config", str(tmp_path / "guard.yaml"), "--json"])
-    assert result.exit_code == 0, result.output
-    return {
-        period["kind"]: {row["license"]: {**row, **period} for row in period["licenses"]}
-        for period in json.loads(result.stdout)["periods"]
-    }
+@pytest.fixture
+def ledger(tmp_path):
+    store = open_ledger(sqlite_url(tmp_path / "ledger.db"))
+    yield store
+    store.close()
 
 
-@pytest.mark.parametrize("early", [False, True])
-@pytest.mark.parametrize("user", ["alice", None])
-def test_the_api_and_the_command_say_the_same(tmp_path, early, user):
-    if early:
-        counted_before(tmp_path)
-    requests = [chat(user=user, model=model) for model in ("tiny", "qwen")]
-    rows = asyncio.run(rows_of(tmp_path, *requests))
-    told = shown(tmp_path)
-    for license in ("llama-2", "qwen-2024"):
-        row, month = rows[license], told["month"][license]
-        assert [row[name] for name in SAME] == [month[name] for name in SAME]
-        assert row["definition"] == month["definition"]
-        assert bool(row["reasons"]) is bool(month["reasons"])
-        for limit, other in zip(row["limits"], month["limits"], strict=True):
-            names = [name for name in OF_LIMITS if name != "reasons"]
-            assert [limit[name] for name in names] == [other[name] for name in names]
-        for kind, facts in row["windows"].items():
-            other = told[kind][license]
-            assert [facts[name] for name in ("users", "lower", "upper", "exact")] == [
-                other[name] for name in ("users", "lower", "upper", "exact")
-            ]
-    assert rows["qwen-2024"]["exact"] is (early and user is not None)
-    assert (rows["qwen-2024"]["upper"] is None) is not rows["qwen-2024"]["exact"]
+@pytest.fixture
+def start(ledger, tmp_path):
+    """Another process on the ledger."""
+    spools = []
+
+    def start_():
+        spools.append(Spool(tmp_path / f"spool-{len(spools)}", lambda month: "f" * 16))
+        return UsageCounter(ledger, spools[-1], Calendar(), clock=lambda: NOW)
+
+    yield start_
+    for spool in spools:
+        spool.close()
 
 
-def test_what_one_gateway_cannot_see_is_not_bounded_and_a_past_month_is_not_tested(tmp_path):
-    counted_before(tmp_path)
-    row = asyncio.run(rows_of(tmp_path, chat(model="tiny")))["llama-2"]
-    assert (row["users"], row["upper"], row["exact"], row["measured"]["exact"]) == (1, None, False, True)
-    assert row["reasons"] == [
-        "the license counts all products of the licensee and its affiliates; nothing was stated of others"
-    ]
-    (limit,) = row["limits"]
-    assert (limit["state"], limit["attestation"], limit["held_against"]) == (None, "missing", 1)
-    assert row["reading"] == "identities"
+def reading(counter, states):
+    (row,) = counts.readings(Policy(), counter, states, NOW)
+    return row
 
 
-def test_a_ledger_that_could_not_be_asked_makes_nothing_exact_until_it_can(tmp_path):
-    counted_before(tmp_path)
+def test_a_count_that_was_read_is_bounded_on_both_sides(start):
+    counter, states = start(), States()
+    counter.sight(("qwen",), 1, NOW)
+    counter.flush()
+    counter.refresh()
+    row = reading(counter, states)
+    assert (row.users, row.lower, row.upper, row.exact) == (1, 1, 1, True)
+    assert [each.state for each in row.limits] == [State.OK]
 
-    async def story():
-        async with guarded(tmp_path, Inner(), READ) as guard:
-            stores = guard.runtime.stores
-            known, stores.began = stores.began, {}
-            (row,) = (row for row in guard.runtime.usage() if row["license"] == "qwen-2024")
-            stores.look_back()
-            (later,) = (row for row in guard.runtime.usage() if row["license"] == "qwen-2024")
-            return row, later, stores.began == known
 
-    row, later, same = asyncio.run(story())
-    assert (row["upper"], row["reasons"]) == (None, ["the ledger could not be asked yet when counting began"])
-    assert (later["upper"], later["exact"], same) == (0, True, True)
+def test_before_the_ledger_was_read_nothing_bounds_the_count_and_no_state_is_told(start, ledger, monkeypatch):
+    ledger.write({QWEN: range(200)}, {}, owner="sibling", day="2026-11-15")
+    counter, states = start(), States()
+    counter.sight(("qwen",), 1, NOW)
+    row = reading(counter, states)
+    assert (row.users, row.lower, row.upper) == (1, 0, None)
+    assert states.crossings() == []
+    counter.flush()
+    counter.refresh()
+    row = reading(counter, states)
+    assert (row.users, row.upper) == (200, 200)
+    assert [(each.before, each.after) for each in states.crossings()] == [(None, State.OVER)]
+
+
+def test_while_the_ledger_does_not_answer_nothing_bounds_the_count(start, ledger, monkeypatch):
+    counter, states = start(), States()
+    counter.refresh()
+
+    def away(*_):
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(ledger, "totals", away)
+    with pytest.raises(LedgerUnavailable):
+        counter.refresh()
+    counter.sight(("qwen",), 1, NOW)
+    assert reading(counter, states).upper is None
+
+
+def test_known_users_on_their_way_put_no_limit_over(start, ledger):
+    ledger.write({QWEN: range(1, 100)}, {}, owner="sibling", day="2026-11-15")
+    counter, states = start(), States()
+    counter.flush()
+    counter.refresh()
+    for user in range(1, 6):
+        counter.sight(("qwen",), user, NOW)
+    row = reading(counter, states)
+    assert (row.users, row.lower, row.upper) == (104, 99, 104)
+    assert [each.state for each in row.limits] == [State.APPROACHING]
+    assert [each.after for each in states.crossings()] == [State.APPROACHING]
+
+
+def test_damaged_records_may_be_anybody(start, tmp_path):
+    counter, states = start(), States()
+    counter.refresh()
+    counter.sight(("qwen",), 1, NOW)
+    (tmp_path / "spool-0" / "x.7.damaged").write_bytes(b"")
+    counter._spool.adopt(NOW)
+    counter.flush()
+    assert counter.damaged_records == 7
+    assert reading(counter, states).upper is None

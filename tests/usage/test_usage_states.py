@@ -36,6 +36,13 @@ def test_a_state_is_left_two_percent_below_where_it_begins():
     assert told == [State.OVER] * 3 + [State.APPROACHING] * 3 + [State.OK]
 
 
+def test_a_count_that_only_rises_is_taken_at_its_word():
+    states = States()
+    assert [states.see(LIMIT, users, jitters=False) for users in (1001, 999, 799)] == [
+        State.OVER, State.APPROACHING, State.OK,
+    ]  # fmt: skip
+
+
 def test_the_month_turns_and_the_state_falls_back():
     states = States()
     states.see(LIMIT, 1001)
