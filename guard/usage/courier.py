@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from itertools import chain, islice
 
@@ -11,7 +11,7 @@ from guard.usage.ledger import Ledger, LedgerError, LedgerMismatch, LedgerUnavai
 from guard.usage.memory import Memory
 from guard.usage.period import Kind, days_of, month_before, month_of
 from guard.usage.segment import Batch
-from guard.usage.spool import Spool
+from guard.usage.spool import Spool, SpoolError
 from guard.usage.window import NOTHING, Tallies, Tally, Window
 
 GROUP = 4096
@@ -118,7 +118,8 @@ class Courier:
                 if key is not None and self.ledger.exact and self.ledger.contains(tally.scope, key):
                     return True
                 if tally.pending:
-                    self._flush(now)
+                    with suppress(SpoolError):  # what cannot be read back keeps its place
+                        self._flush(now)
                 self._claim(tally, allowed, 1, now)
                 return False
         except LedgerUnavailable:  # whoever comes next is not to wait as long for the same answer

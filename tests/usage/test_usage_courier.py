@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from usage_world import NOVEMBER, PRINT, MemoryLedger, abandon
+from usage_world import NOVEMBER, PRINT, MemoryLedger, abandon, limit
 
-from guard.usage.counter import UsageCounter
+from guard.usage.counter import Admission, UsageCounter
 from guard.usage.declaration import Declaration, Part
 from guard.usage.ledger import LedgerMismatch, LedgerUnavailable, Totals
 from guard.usage.period import Calendar, Kind, days_of
 from guard.usage.spool import Spool, SpoolError
+from guard.usage.thresholds import AtLimit
 
 NOW = NOVEMBER
 LICENSES = ("qwen",)
@@ -401,6 +402,21 @@ def test_a_window_has_users_whom_a_slow_clock_brought_over_midnight(tmp_path):
     assert ledger.rows["2026-11-16/28d", "qwen"] == {1, 2}
     for counter in (fast, slow):
         counter._spool.close()
+
+
+def test_a_segment_that_cannot_be_read_back_blocks_neither_numbers_nor_newcomers(tmp_path):
+    ledger = MemoryLedger()
+    counter = aged(ledger, tmp_path, [NOW])
+    counter.sight(LICENSES, 1, NOW)
+    (path,) = tmp_path.glob("*.seg")
+    os.truncate(path, path.stat().st_size - 16)
+    ledger.rows["2026-11", "qwen"] = set(range(100, 150))
+    with pytest.raises(SpoolError, match="shorter than the 1 records"):
+        counter._round(refresh=True, adopt=False)
+    assert users(counter) == 51, "the one who cannot be read back is not forgotten"
+    newcomer = counter.ask([limit(60)], 2, AtLimit.REFUSE_NEWCOMERS, NOW)
+    assert newcomer.admission is Admission.ADMITTED
+    counter._spool.close()
 
 
 def test_a_key_that_does_not_fit_stays_told_while_the_ledger_can_be_read(tmp_path):
