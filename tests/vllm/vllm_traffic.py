@@ -251,7 +251,10 @@ def users(stage):
     deadline, settled = time.monotonic() + 30, False
     while True:
         report = json.loads(stage.run_guard("usage", "show", "--config", str(stage.config), "--json").stdout)
-        row = next((row for row in report["periods"][0]["licenses"] if row["license"] == "llama-2"), {"users": 0, "in_spool": 0})
+        row = next(
+            (row for row in report["periods"][0]["licenses"] if row["license"] == "llama-2"),
+            {"users": 0, "in_spool": 0},
+        )
         if settled:  # a report taken while the last sightings moved may miss them; the one after it cannot
             return row["users"]
         assert time.monotonic() < deadline
