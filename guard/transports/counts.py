@@ -160,10 +160,9 @@ def _declared(count: Count | None) -> tuple[Any, ...]:
 
 
 def _bounds(count: Count | None, counter: UsageCounter) -> tuple[int, int, int | None]:
-    if count is None:
-        return 0, 0, 0
-    unsure = count.unidentified or not count.complete or not count.known
-    return count.users, count.lower, None if unsure or counter.damaged_records or not counter.ledger_up else count.upper
+    """Return users, lower and upper bound as measured here; the upper one is None while something is left out."""
+    users, low, high = (count.users, count.lower, count.upper) if count is not None else (0, 0, 0)
+    return users, low, None if _omits(list(_unsure(count, counter))) else high
 
 
 def _doubts(count: Count | None, period: str, counter: UsageCounter, began: Mapping[Kind, str]) -> Iterator[Doubt]:
@@ -175,6 +174,11 @@ def _doubts(count: Count | None, period: str, counter: UsageCounter, began: Mapp
         yield Doubt(f"counting began in {period}: who came before that is not in the number", EARLIER)
     elif kind not in {Kind.MONTH, Kind.DAY} and days_of(period)[0] == began[Kind.DAY]:
         yield Doubt(f"days are tracked since {began[Kind.DAY]}: who came earlier on that day is not in it", EARLIER)
+    yield from _unsure(count, counter)
+
+
+def _unsure(count: Count | None, counter: UsageCounter) -> Iterator[Doubt]:
+    """Yield why what was measured may not be the number of users, whenever counting began."""
     if count is not None and not count.known:
         yield Doubt("the ledger was not read in this period yet: whom others counted is not in the number", OTHERS)
     elif not counter.ledger_up:

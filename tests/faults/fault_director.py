@@ -115,7 +115,23 @@ class Director:
         self.story.append(f"{time.monotonic() - self.start:7.2f} {what}")
 
 
-class Witness:
+class Background:
+    """Runs ``_run`` in a thread while the context lasts; it is to end soon after ``_ended`` is set."""
+
+    def __init__(self, name):
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+
+class Witness(Background):
     """Looks at every gateway's /metrics and /readyz four times a second, from a thread, while the context lasts."""
 
     def __init__(self, fleet):
@@ -129,16 +145,7 @@ class Witness:
         self.said = set()
         """What /readyz said of the spool and the ledger."""
         self.errors = []
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="witness")
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._ended.set()
-        self._thread.join()
+        super().__init__("witness")
 
     def _run(self):
         while not self._ended.wait(0.25):

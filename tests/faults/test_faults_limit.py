@@ -1,13 +1,12 @@
 """Newcomers are refused at a limit, by three gateways together, while they are killed: never one user too many."""
 
 import json
-import threading
 import time
 from contextlib import closing
 from random import Random
 
 import pytest
-from fault_director import Director, Witness, killed_gateway
+from fault_director import Background, Director, Witness, killed_gateway
 from fault_fleet import LICENSE
 from fault_load import ANSWERED
 from fault_verdict import Verdict, drain, month_of_run, named, summary
@@ -18,7 +17,7 @@ from guard.usage.ledger import Scope
 from guard.usage.stores.redis_layout import GROUPS, Layout
 
 
-class Inspector:
+class Inspector(Background):
     """Counts the users of the ledger all the time, and asks for known ones at any gateway, while the context lasts."""
 
     def __init__(self, fleet, url, users, seed):
@@ -27,16 +26,7 @@ class Inspector:
         self.most = self.looks = self.served = 0
         self.turned_away = []
         self.errors = []
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="inspector")
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._ended.set()
-        self._thread.join()
+        super().__init__("inspector")
 
     def _run(self):
         numbers = {pseudonym: number for number, pseudonym in named(self.fleet.key, range(self.users)).items()}

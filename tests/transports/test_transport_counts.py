@@ -105,6 +105,17 @@ def test_known_users_on_their_way_put_no_limit_over(start, ledger):
     assert [each.after for each in states.crossings()] == [State.APPROACHING]
 
 
+def test_users_that_the_ledger_lost_leave_no_upper_bound(start, monkeypatch):
+    counter, states = start(), States()
+    counter.sight(("qwen",), 1, NOW)
+    counter.flush()
+    counter.refresh()
+    counter._tallies.by_scope[QWEN].highest = 3
+    row = reading(counter, states)
+    assert (row.users, row.upper, row.lost) == (1, None, 2)
+    assert [each.state for each in row.limits] == [State.OK]
+
+
 def test_damaged_records_may_be_anybody(start, tmp_path):
     counter, states = start(), States()
     counter.refresh()
