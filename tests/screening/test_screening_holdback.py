@@ -70,7 +70,7 @@ def matches(text):
         for at in range(len(folded))
         if folded.startswith(anchor.text, at)
         and anchor.bounded(folded, at)
-        and rule.holds(folded, at, at + len(anchor.text), anchor)
+        and rule.holds(folded, at, at + len(anchor.text))
     }
 
 
@@ -262,8 +262,8 @@ def test_memory_is_bounded():
     screen = RULES.open(Source.OUTPUT, BLOCKING)
     for _ in range(2_000):
         screen.feed("some words,  then\n\nmore: sarins and so on. ")
-    assert len(screen._window) < 2_000
-    assert len(screen._offsets._starts) + len(screen._offsets._pending) < 2_000
+    assert len(screen._tail.text) < 2_000
+    assert len(screen._tail._offsets._starts) + len(screen._tail._offsets._pending) < 2_000
 
 
 def test_long_feeds_are_skipped_only_where_nothing_is():

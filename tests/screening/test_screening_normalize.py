@@ -41,6 +41,18 @@ def test_texts_that_read_alike_fold_alike(written):
     assert fold(written) == "bomb"
 
 
+def test_capitals_that_read_like_others_than_their_small_letters_do():
+    assert fold("ΗΥΜΝ") == "hymn"
+
+
+def test_han_stays_as_it_is():
+    """Folding and blanking skip it: nothing there has another form, and all of it is part of words."""
+    every = "".join(map(chr, range(0x4E00, 0xA000)))
+    assert fold(every) == every
+    assert view(every).decode() == f" {every} "
+    assert all(fold(character) == character for character in every)
+
+
 @pytest.mark.parametrize(
     "written",
     [

@@ -15,7 +15,7 @@ def fires(rule, text):
     for anchor in rule.anchors:
         at = folded.find(anchor.text)
         while at >= 0:
-            if anchor.bounded(folded, at) and rule.holds(folded, at, at + len(anchor.text), anchor):
+            if anchor.bounded(folded, at) and rule.holds(folded, at, at + len(anchor.text)):
                 return True
             at = folded.find(anchor.text, at + 1)
     return False

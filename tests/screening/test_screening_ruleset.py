@@ -1,12 +1,16 @@
 # ruff: noqa: RUF001 - characters that look alike are what is tested
 import base64
 import html
+from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guard.screening.rules import Context, Literal, Rule
+from guard.screening.findings import Action
+from guard.screening.patterns import Pattern
+from guard.screening.rules import Context, Exemption, Literal, Rule
 from guard.screening.ruleset import RuleSet
 from guard.screening.segments import Direction, Segment, Source
 
@@ -144,3 +148,55 @@ def test_no_rules_find_nothing():
     screen = empty.open(Source.OUTPUT, frozenset({"S9"}))
     screen.feed("make a bomb")
     assert screen.cleared == 11
+
+
+EMAIL = Pattern.parse(r"\b[a-z]{1,10}@[a-z]{1,10}\.[a-z]{2,3}\b")
+
+
+def test_a_masking_rule_reports_every_match_and_every_other_rule_its_first():
+    mask = Rule("S7.mask", "S7", patterns=(EMAIL,), action=Action.MASK, acts=True)
+    flag = replace(mask, id="S7.flag", action=Action.FLAG)
+    findings = RuleSet([mask, flag]).scan([Segment(Source.USER, "a@b.cd, c@d.ef; G@H.IJ")])
+    assert [(finding.rule, finding.start, finding.end, finding.most) for finding in findings] == [
+        ("S7.flag", 0, 6, Action.FLAG),
+        ("S7.mask", 0, 6, Action.MASK),
+        ("S7.mask", 8, 14, Action.MASK),
+        ("S7.mask", 16, 22, Action.MASK),
+    ]
+
+
+def test_what_is_encoded_is_masked_whole_and_what_is_not_only_once():
+    rules = RuleSet([Rule("S7.mask", "S7", patterns=(EMAIL,), action=Action.MASK, acts=True)])
+    text = "a@b.cd and jo%40home.org"
+    findings = rules.scan([Segment(Source.USER, text)])
+    assert [(text[found.start : found.end], found.transform) for found in findings] == [
+        ("a@b.cd", None),
+        ("jo%40home.org", "percent"),
+    ]
+
+
+def test_a_pattern_has_its_context_and_its_exceptions():
+    rule = Rule(
+        "S7.mask",
+        "S7",
+        patterns=(EMAIL,),
+        requires=(Context((Literal.parse("mail"),), 20),),
+        forbids=(Context((Literal.parse("public"),), 20),),
+        exceptions=(Exemption(Literal.parse("info@acme.org"), "o", date(2030, 1, 1)),),
+        action=Action.MASK,
+    )
+    rules = RuleSet([rule])
+    for text, count in (("mail a@b.cd", 1), ("a@b.cd", 0), ("public mail a@b.cd", 0), ("mail info@acme.org", 0)):
+        assert len(rules.scan([Segment(Source.USER, text)])) == count, text
+
+
+def test_rules_that_act_by_themselves_are_known_unless_they_are_shadowed():
+    own = Rule("S7.own", "S7", patterns=(EMAIL,), acts=True)
+    mask, flag = replace(own, id="S7.mask", action=Action.MASK), replace(own, id="S7.flag", action=Action.FLAG)
+    given = replace(own, id="S7.given", acts=False)
+    rules = RuleSet([own, mask, flag, given])
+    assert rules.acting == {"S7.own", "S7.mask"}
+    assert rules.own_actions == {"S7.own": Action.BLOCK, "S7.mask": Action.MASK, "S7.flag": Action.FLAG}
+    assert [(rule.blocks, rule.masks) for rule in rules.rules] == [("own", ""), ("", "own"), ("", ""), ("S7", "")]
+    assert RuleSet([own, mask, flag], frozenset({"S7.own"})).acting == {"S7.mask"}
+    assert RuleSet([own, mask, given], frozenset({"S7"})).acting == frozenset()

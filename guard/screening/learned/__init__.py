@@ -1,0 +1,1 @@
+"""Tier 2: one hashed n-gram model with a head per category, in whole numbers, so that every machine scores alike."""

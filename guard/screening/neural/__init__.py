@@ -1,0 +1,1 @@
+"""Tier 2n: a small transformer that reads a whole prompt. Needs the extra ``neural``; nothing here imports it early."""

@@ -1,0 +1,1 @@
+"""How the shipped models are made: ``python -m guard.screening.train``. Needs the extra ``train``; serving does not."""
