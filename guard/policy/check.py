@@ -11,11 +11,14 @@ from guard.policy.checks.attestations import attestation_warnings, attestors
 from guard.policy.checks.expiry import expiries, owners
 from guard.policy.checks.fields import clamps, unread
 from guard.policy.checks.hops import hops, presumed, strangers
+from guard.policy.checks.idle import idle
+from guard.policy.checks.judge import judge, judge_warnings
 from guard.policy.checks.keys import keys, stored_keys
 from guard.policy.checks.limits import acting, daily, estimated, limits, observed
 from guard.policy.checks.lineage import lineage, lineage_warnings
 from guard.policy.checks.models import models
 from guard.policy.checks.names import names
+from guard.policy.checks.neural import neural
 from guard.policy.checks.operator import operator, operator_warnings
 from guard.policy.checks.pseudonyms import pseudonyms
 from guard.policy.checks.purposes import purposes
@@ -30,7 +33,7 @@ from guard.policy.document import Caution, Document, Problem
 from guard.policy.keyfile import KeyFile
 from guard.screening.rules import Rule
 
-__all__ = ["cautions", "problems", "shadows"]
+__all__ = ["cautions", "idle", "problems", "shadows"]
 
 
 def problems(
@@ -61,10 +64,12 @@ def problems(
         *attestors(config, document),
         *actions(config, document, packs),
         *zone(config, document),
+        *neural(config, document),
         *pseudonyms(config, document),
         *owners(config, document),
         *tenants(config, document, packs, keyfile),
         *terms(config, document, packs, keyfile, today),
+        *judge(config, document, packs, environment),
     ]
 
 
@@ -95,5 +100,6 @@ def cautions(
         *unread(config, document, packs),
         *observed(config, document),
         *daily(config, document, packs),
+        *judge_warnings(config, document, packs),
     ]
     return tuple(dict.fromkeys(found))

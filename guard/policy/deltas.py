@@ -14,6 +14,7 @@ from guard.policy.looser import (
     does_less,
     gives_more,
     grants_more,
+    holds_less,
     loses,
     opens_places,
     reaches_further,
@@ -135,6 +136,10 @@ def _value(posture: Posture, at: At) -> Fact | None:
             return _value(posture, ("models", *rest))
         case ("tenants", _, name) if name in OVERLAID:
             return _value(posture, OVERLAID[name])
+        case ("tenants", tenant, name, kind) if name in OVERLAID:
+            return posture.get(("tenants", tenant, name)) or _value(posture, (*OVERLAID[name], kind))
+        case ("screening", "unscannable", _):
+            return posture.get(at[:2])
         case ("tenants", _, "purpose"):
             return "unknown"
         case ("models", *_):
@@ -174,7 +179,8 @@ def _loosens(delta: Delta, before: Posture, after: Posture) -> bool:
     at, old, new = delta
     if old is None:
         return False  # there was no such thing, or the record is another release's, which did not compare it
-    order = ORDERS.get(OVERLAID[at[2]] if len(at) == 3 and at[0] == "tenants" and at[2] in OVERLAID else at)
+    ordered = OVERLAID[at[2]] if len(at) > 2 and at[0] == "tenants" and at[2] in OVERLAID else at
+    order = ORDERS.get(ordered, ORDERS.get(ordered[:2]))
     if order is not None:
         return str(old) in order and str(new) in order and order.index(str(new)) < order.index(str(old))
     match at:
@@ -189,10 +195,10 @@ def _loosens(delta: Delta, before: Posture, after: Posture) -> bool:
             return both and isinstance(old, int) and (not isinstance(new, int) or new > old)
         case ("licenses", _, _, "acts"):
             return (old, new) == ("true", "false")
-        case ("surface", "enabled", _):
-            return (old, new) == ("closed", "open")
-        case ("shadows", *_):
-            return (old, new) == ("enforce", "shadow")
+        case ("screening", "judge", _):
+            return holds_less(old, new)
+        case ("surface", "enabled", _) | ("shadows", *_):
+            return (old, new) in {("closed", "open"), ("enforce", "shadow")}
         case ("usage", "readings" | "affiliates", license_):
             return new in {"people", "exclude"} and license_ in _served(before)
         case ("usage", "attestors"):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from guard.licensing.items import AUP_ITEMS
+from guard.policy import ruletest
 from guard.policy.candidate import load_candidate
 from guard.policy.checks.warnings import unconfirmed
 from guard.policy.document import Caution, PolicyError, Problem, in_order, read_text, scan
@@ -38,7 +39,7 @@ TELLING: Mapping[Kind, frozenset[str]] = {
     Kind.PACK: frozenset({"id", "family", "version", "output_use", "thresholds", "duties", "aup"}),
 }
 """Names that only stand in files of a kind; a file with none of them is a configuration."""
-TREE = ("licenses", "aup", "tests", "examples")
+TREE = ("licenses", "aup", "rule-packs", "tests", "examples")
 """The directories of a whole tree of policies."""
 
 
@@ -196,6 +197,7 @@ class _Inspector:
         read = read_rules([*others, *files], today=self._today, items=self._items)
         names = {str(file) for file in files}
         self.problems += (problem for problem in read.problems if problem.file in names)
+        self.problems += ruletest.problems(read, names)
         self.cautions += (caution for caution in read.cautions if caution.file in names)
 
     def _key_files(self, files: Iterable[Path]) -> None:

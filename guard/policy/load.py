@@ -21,7 +21,7 @@ from guard.policy.config import Config
 from guard.policy.document import Caution, Document, Location, PolicyError, Problem, foreseen, in_order, read_text, scan
 from guard.policy.keyfile import keys_of
 from guard.policy.keyset import KeyProblem
-from guard.policy.locations import shipped_licenses, shipped_rules, yaml_files
+from guard.policy.locations import rule_pack, shipped_licenses, shipped_rules, yaml_files
 from guard.policy.named import named_files, resolve, without_unusable
 from guard.policy.packs import read_packs, shipped_files, shipped_packs
 from guard.policy.reading import is_directory, read_bounded
@@ -33,6 +33,7 @@ from guard.policy.snapshot import build, model_policy
 from guard.policy.tenants import tenant_rule_files, with_tenants
 from guard.policy.tokens import TokenVerifier, build_verifier
 from guard.policy.validation import Salvaged, salvage
+from guard.screening.rules import Rule
 from guard.screening.ruleset import RuleSet
 from guard.usage.attestation import is_public_key
 
@@ -50,6 +51,9 @@ READ_FILES: tuple[Location, ...] = (
     ("identity", "pseudonym_key_file"),
     ("usage", "attestations"),
     ("screening", "rules"),
+    ("screening", "judge", "key_file"),
+    ("screening", "judge", "ca"),
+    ("screening", "neural", "weights"),
     ("candidate",),
 )
 """Settings whose relative paths are relative to the configuration file."""
@@ -250,7 +254,8 @@ def _load(
     rule_files = {None: common_rules, **tenant_rule_files(config, common_rules)}  # None: everybody without his own
     compiled: dict[str | None, RuleSet] = {}
     notes: dict[Caution, None] = {}
-    shadowed = Shadows(config.shadows, today).rules
+    shadows = Shadows(config.shadows, today)
+    shadowed = shadows.rules | shadows.categories
     items = AUP_ITEMS | pack_set.items if not pack_set.problems else None
     for owner, own_rules in rule_files.items():
         try:
@@ -264,7 +269,12 @@ def _load(
     if problems or elsewhere:
         raise PolicyError(in_order([*problems, *elsewhere]))
     cache.keep(rule_files.values())
-    cautions = (*unfetched, *notes, *check.cautions(config, document, packs, pack_set.documents, keyfile, rules, today))
+    cautions = (
+        *unfetched,
+        *notes,
+        *check.cautions(config, document, packs, pack_set.documents, keyfile, rules, today),
+        *check.idle(config, document, packs, _owned(config, compiled)),
+    )
     pack_files = [file for directory in (shipped_licenses(), *own_packs) for file in yaml_files(directory)]
     files = (*pack_files, *dict.fromkeys(file for own_rules in rule_files.values() for file in own_rules))
     expired = [relax.category for relax in config.screening.relax if relax.expires < today]
@@ -311,20 +321,30 @@ def _files(path: Path) -> Sequence[Path]:
 
 
 def _rule_files(config: Config) -> tuple[Path, ...]:
-    named = [Path(name) for name in config.screening.rules]
-    return tuple(file for path in (shipped_rules(), *named) for file in _files(path))
+    return tuple(file for path in (shipped_rules(), *_asked_for(config)) for file in _files(path))
+
+
+def _asked_for(config: Config) -> list[Path]:
+    """The rule files that everybody is screened with because the configuration says so."""
+    return [*map(rule_pack, dict.fromkeys(config.screening.rule_packs)), *map(Path, config.screening.rules)]
 
 
 def _own_rules(config: Config, compiled: Mapping[str | None, RuleSet]) -> dict[tuple[str, ...], str]:
-    """The actions of the rules in the operator's own files; shipped ones come and go with Guard's version."""
+    """The actions of the rules in the files that are named; the others come and go with Guard's version."""
     found: dict[tuple[str, ...], str] = {}
-    owned = [(None, config.screening.rules), *((name, tenant.rules) for name, tenant in config.tenants.items())]
-    for owner, named in owned:
+    for owner, own in _owned(config, compiled):
         at = ("screening",) if owner is None else ("tenants", owner)
-        ids = {id_ for name in named for file in _files(Path(name)) for id_ in _rule_ids(file)}
-        rules = compiled[owner].rules if ids else ()
-        found |= {(*at, "rules", rule.id): rule.action.name.lower() for rule in rules if rule.id in ids}
+        found |= {(*at, "rules", rule.id): rule.action.name.lower() for rule in own}
     return found
+
+
+def _owned(config: Config, compiled: Mapping[str | None, RuleSet]) -> Iterator[tuple[str | None, list[Rule]]]:
+    """Everybody's rules that the configuration asks for, under None, and those of each tenant."""
+    owned: list[tuple[str | None, list[Path]]] = [(None, _asked_for(config))]
+    owned += [(name, list(map(Path, tenant.rules))) for name, tenant in config.tenants.items()]
+    for owner, named in owned:
+        ids = {id_ for path in named for file in _files(path) for id_ in _rule_ids(file)}
+        yield owner, [rule for rule in compiled[owner].rules if rule.id in ids] if ids else []
 
 
 def _rule_ids(file: Path) -> Iterator[str]:

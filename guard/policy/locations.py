@@ -17,7 +17,7 @@ def configuration(given: Path | None, environment: Mapping[str, str] = os.enviro
 
 
 def shipped_policies() -> Path:
-    """Return the directory with ``licenses/``, ``aup/`` and ``examples/``: in the wheel, or atop a checkout."""
+    """Return the directory with ``licenses/``, ``aup/``, ``rule-packs/`` ...: in the wheel, or atop a checkout."""
     package = Path(guard.__file__).parent
     installed = package / "policies"
     return installed if installed.is_dir() else package.parent / "policies"
@@ -31,6 +31,11 @@ def shipped_licenses() -> Path:
 def shipped_rules() -> Path:
     """Return the directory of the screening rules that ship with Guard."""
     return shipped_policies() / "aup"
+
+
+def rule_pack(name: str) -> Path:
+    """Return the file of the shipped rules that a configuration asks for by ``name``."""
+    return shipped_policies() / "rule-packs" / f"{name}.yaml"
 
 
 def yaml_files(directory: Path) -> list[Path]:

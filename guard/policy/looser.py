@@ -13,7 +13,7 @@ from guard.policy.posture import Fact, listed, names
 
 SOURCES = ("mtls", "assertion", "jwt", "trusted_header", "api_key", "body")
 """Where identities come from: from what is verified to what callers say of themselves."""
-ACTIONS = ("off", "log", "flag", "block")
+ACTIONS = ("off", "log", "flag", "mask", "block")
 
 
 def reordered(old: Fact | None, new: Fact | None) -> bool:
@@ -93,6 +93,13 @@ def does_less(old: Fact | None, new: Fact | None) -> bool:
     if old not in ACTIONS:
         return False
     return ACTIONS.index(str(new if new in ACTIONS else "off")) < ACTIONS.index(str(old))
+
+
+def holds_less(old: Fact | None, new: Fact | None) -> bool:
+    """Return True if a guard model holds back fewer categories, or its silence no longer refuses."""
+    if old in {"refuse", "serve"}:
+        return (old, new) == ("refuse", "serve")
+    return loses(old, new)
 
 
 def opens_places(old: Fact | None, new: Fact | None) -> bool:

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from guard.exchange.snapshot import ModelPolicy, Snapshot
 from guard.exchange.tenant import Tenant, Tenants
+from guard.exchange.unscanned import STRICTNESS, PartKind
 from guard.licensing.capability import Setting
 from guard.licensing.place import members
 from guard.policy.attestations import attestor_keys
 from guard.policy.config import Config
+from guard.policy.settings.unscannable import UnscannableConfig
 
 At = tuple[str, ...]
 Fact = str | int
@@ -28,7 +30,9 @@ ORDERS: Mapping[At, tuple[str, ...]] = {
     ("operator", "unstated"): ("warn", "refuse"),
     ("territory", "unknown"): ("allow", "deny"),
     ("screening", "system_prompts"): ("off", "flag", "block"),
-    ("screening", "unscannable"): ("allow", "deny"),
+    ("screening", "unscannable"): tuple(map(str, STRICTNESS)),
+    ("screening", "neural", "scope"): ("off", "auto", "band", "all"),
+    ("screening", "neural", "on_error"): ("serve", "refuse"),
     ("surface", "unknown_fields"): ("drop", "deny"),
     ("outputs", "receipts"): ("false", "true"),
     ("outputs", "fingerprints"): ("false", "true"),
@@ -69,7 +73,7 @@ def _facts(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
         value: object = config
         for name in at:
             value = getattr(value, name)
-        yield at, _plain(value)
+        yield from _setting(at, value, "deny")
     yield ("usage", "attestors"), listed(sorted(b64encode(key).decode() for key in attestor_keys(config)))
     for license_, reading in config.usage.affiliates.items():
         yield ("usage", "affiliates", license_), reading
@@ -89,6 +93,18 @@ def _facts(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
         yield ("models", name, "excluded"), _places(model)
         yield from _limits(model)
     yield from _tenants(config, snapshot)
+    yield from _judge(config)
+
+
+def _judge(config: Config) -> Iterator[tuple[At, Fact]]:
+    """What a guard model holds back, and whether its silence refuses; nothing where none is asked."""
+    judge = config.screening.judge
+    if judge is None:
+        return
+    for name, outputs in (("prompts", False), ("answers", True)):
+        rules = [rule for rule in judge.rules if rule.outputs is outputs and rule.mode == "blocking"]
+        yield ("screening", "judge", name), listed(sorted({code for rule in rules for code in rule.categories}))
+    yield ("screening", "judge", "on_error"), judge.on_error
 
 
 def _identity(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
@@ -178,7 +194,7 @@ def _tenants(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
             yield ("tenants", tenant.name, "purpose"), tenant.purpose
         for name in OVERLAID:
             if getattr(own, name) is not None:
-                yield ("tenants", tenant.name, name), _plain(getattr(own, name))
+                yield from _setting(("tenants", tenant.name, name), getattr(own, name), None)
         if tenant.models is not None:
             yield ("tenants", tenant.name, "models"), listed(sorted(tenant.models))
         for name, model in tenant.view(snapshot).models.items():
@@ -194,6 +210,17 @@ def _matched(tenant: Tenant, tenants: Tenants) -> Iterator[str]:
     if match.claim is not None and tenants.of(None, dict([match.claim]), None) is tenant:
         yield f"claim {match.claim[0]} {match.claim[1]}"
     yield from (f"namespace {name}" for name in sorted(match.namespaces) if tenants.of(None, None, name) is tenant)
+
+
+def _setting(at: At, value: object, unsaid: str | None) -> Iterator[tuple[At, Fact]]:
+    """Yield one setting; of one that is said by kind, what holds for the others (``unsaid`` if nothing is) and each."""
+    if not isinstance(value, UnscannableConfig):
+        yield at, _plain(value)
+        return
+    others = value.default or unsaid
+    if others is not None:
+        yield at, others
+    yield from (((*at, kind.value), getattr(value, kind)) for kind in PartKind if getattr(value, kind) is not None)
 
 
 def _plain(value: object) -> str:

@@ -13,6 +13,7 @@ from guard.licensing.lineage import stacks
 from guard.licensing.text import TextDigests, digests, licenses_with_text, matches
 from guard.policy.config import Config
 from guard.policy.reading import LICENSE_BYTES, read_bounded
+from guard.policy.settings.judge import JudgeConfig
 from guard.policy.settings.models import ModelConfig
 
 Stack = tuple[str, ...]
@@ -33,6 +34,11 @@ def stack_of(name: str, model: ModelConfig, packs: Mapping[str, License]) -> lis
         told = licenses_with_text(packs.values(), text)
         found = [stack for stack in found if set(stack) & set(told)] or found or [_distinct([id_]) for id_ in told]
     return [_distinct([*stack, *passed_on(model, packs)]) for stack in found]
+
+
+def judge_stacks(judge: JudgeConfig, packs: Mapping[str, License]) -> list[Stack]:
+    """Return the stacks of licenses that a judge may be under: exactly one, or its license is undetermined."""
+    return stack_of(judge.model, ModelConfig(license=judge.license), packs)
 
 
 def teachers(model: ModelConfig, packs: Mapping[str, License]) -> list[tuple[str, Stack | None]]:

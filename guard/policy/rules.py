@@ -1,45 +1,23 @@
-"""Rule files: YAML to screening rules, with every mistake reported at its line.
+"""Rule files (``guard.policy.rulefile``) to screening rules, with every mistake reported at its line."""
 
-One file holds the rules of one category, or only lists that other files use::
-
-    category: S9                      # one of guard.screening.categories
-    lists:                            # shared word lists; every file of the load may use them as $name
-      making: [make, build, synthes*]
-    rules:
-      - id: S9.nerve-agent-synthesis  # stable; begins with the category
-        directions: [prompt, output]  # default: [prompt]
-        sources: [user, tool_result]  # default: all but system and tool_definition
-        anchors: [nerve agent, $agents]
-        requires:                     # every group must occur; one of its literals is enough
-          - {any: [$making], within: 60, where: before}   # before, after or near; default near, within 80
-        forbids:                      # none may occur
-          - {any: [treaty, history of]}
-        exceptions:                   # whole phrases that are no match, until they expire
-          - {phrase: nerve agent antidote kit, owner: safety@example.org, expires: 2027-06-30}
-        score: 0.95                   # risk, default 0.9
-        action: block                 # where no license rules on the category; default block
-        items: [cbrn_statutes, military_nuclear_espionage]  # of acceptable use policies, the most specific first: cited
-        note: why the rule is as it is
-
-Literals are folded (case, accents, lookalikes, dashes) and match whole words; ``*`` at an end lifts the boundary there.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Literal as OneOf
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from guard.licensing.items import AUP_ITEMS
 from guard.policy.checks.expiry import lapse
 from guard.policy.document import Caution, Document, Location, PolicyError, Problem, in_order, nearest, read_text, scan
-from guard.policy.locations import yaml_files
+from guard.policy.locations import shipped_rules, yaml_files
+from guard.policy.rulefile import Entry, Group, RuleFile
 from guard.policy.validation import salvage
 from guard.screening.categories import CATEGORIES
+from guard.screening.checksums import CHECKS
 from guard.screening.findings import Action
-from guard.screening.rules import DEFAULT_SOURCES, MAX_WITHIN, Context, Exemption, Literal, Rule, Where
+from guard.screening.normalize import fold
+from guard.screening.patterns import Pattern
+from guard.screening.positions import MAX_LENGTH
+from guard.screening.rules import Context, Exemption, Literal, Release, Rule, Where, reach
 from guard.screening.segments import Direction, Source
 
 SOURCES = {
@@ -49,46 +27,18 @@ SOURCES = {
 """What is read of a prompt and of an answer."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Group(_Strict):
-    any: list[str] = Field(min_length=1)
-    within: int = Field(default=80, ge=1, le=MAX_WITHIN)
-    where: Where = Where.NEAR
-
-
-class _Exception(_Strict):
-    phrase: str
-    owner: str = Field(min_length=1)
-    expires: date
-
-
-class _Entry(_Strict):
-    id: str
-    anchors: list[str] = Field(min_length=1)
-    requires: list[_Group] = []
-    forbids: list[_Group] = []
-    exceptions: list[_Exception] = []
-    directions: list[Direction] = Field(default=[Direction.PROMPT], min_length=1)
-    sources: list[Source] = Field(default=sorted(DEFAULT_SOURCES), min_length=1)
-    score: float = Field(default=0.9, gt=0, le=1)
-    action: OneOf["block", "flag", "log", "off"] = "block"
-    items: list[str] = []
-    note: str = ""
-
-
-class _File(_Strict):
-    category: str | None = None
-    lists: dict[str, list[str]] = {}
-    rules: list[_Entry] = []
+_NEVER_ONE_WORD = "a required group, or anchors of three words and more: never block on one word"
+_PATTERN = f"a regular expression of at most {MAX_LENGTH} characters, without lookaround, backreferences and flags"
+_NO_MASK = frozenset("\"'\\")
+"""What would end a string of the JSON that a masked text may stand in."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
     document: Document
-    content: _File
+    content: RuleFile
+    own: bool
+    """Whether it is a file of the operator's own, or one that he asks for by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +49,8 @@ class RuleFiles:
     cautions: tuple[Caution, ...]
     problems: tuple[Problem, ...]
     """In the order of files and lines."""
+    places: Mapping[str, tuple[Document, Location]]
+    """Where each rule stands, by its id."""
 
 
 def load_rules(
@@ -124,26 +76,27 @@ def read_rules(
     sources: list[_Source] = []
     complete = True
     seen: set[tuple[str, str]] = set()
+    shipped = shipped_rules().resolve()
     for path in _files(paths):
         try:
             text = read_text(path)
             if (path.name, text) in seen:
                 continue  # a copy, word for word, of a file that is loaded
             seen.add((path.name, text))
-            read = salvage(scan(text, str(path)), _File)
+            read = salvage(scan(text, str(path)), RuleFile)
         except PolicyError as error:
             problems.extend(error.problems)
             complete = False
             continue
         problems.extend(read.problems)
         complete &= not read.document.misses(("lists",))
-        sources.append(_Source(read.document, read.value))
+        sources.append(_Source(read.document, read.value, path.resolve().parent != shipped))
     day = today or date.today()  # noqa: DTZ011 - expiry days are local days
     reader = _Reader(day, problems, complete, items)
     reader.collect_lists(sources)
     for source in sources:
         reader.read_rules(source)
-    return RuleFiles(tuple(reader.rules), tuple(reader.cautions), tuple(in_order(problems)))
+    return RuleFiles(tuple(reader.rules), tuple(reader.cautions), tuple(in_order(problems)), reader.places)
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -154,6 +107,7 @@ class _Reader:
     def __init__(self, today: date, problems: list[Problem], complete: bool, items: frozenset[str] | None) -> None:
         self.rules: list[Rule] = []
         self.cautions: list[Caution] = []
+        self.places: dict[str, tuple[Document, Location]] = {}
         self._today = today
         self._problems = problems
         self._items = items
@@ -184,7 +138,7 @@ class _Reader:
         for index, entry in enumerate(source.content.rules):
             self._read(source, ("rules", index), category, entry)
 
-    def _read(self, source: _Source, at: Location, category: str | None, entry: _Entry) -> None:
+    def _read(self, source: _Source, at: Location, category: str | None, entry: Entry) -> None:
         before = len(self._problems)
         self._doubtful = False
         if entry.id in self._seen:
@@ -196,12 +150,18 @@ class _Reader:
         if category and (not entry.id.startswith(f"{category}.") or len(entry.id) <= len(category) + 1):
             self._problem(source, (*at, "id"), f"'{entry.id}'", f"an id that begins with '{category}.'")
         anchors = self._literals(source, (*at, "anchors"), entry.anchors)
+        patterns = self._patterns(source, at, entry)
         requires = self._contexts(source, (*at, "requires"), entry.requires)
         forbids = self._contexts(source, (*at, "forbids"), entry.forbids)
-        exceptions = self._exceptions(source, (*at, "exceptions"), entry, anchors)
+        exceptions = self._exceptions(source, (*at, "exceptions"), entry, anchors, patterns)
         self._unread(source, at, entry)
         self._uncited(source, at, entry)
         self._impossible(source, at, requires, forbids)
+        self._contradicted(source, at, entry, patterns)
+        needed = reach(anchors, patterns, (*requires, *forbids), exceptions)
+        if entry.action == "mask" and entry.window is not None and entry.window < needed:
+            found = f"{entry.window}: masking a match may take {needed} characters"
+            self._problem(source, (*at, "window"), found, f"{needed} and more, or release: scanned")
         lost = self._doubtful or source.document.misses(source.document.origin(at))
         if category is None or lost or len(self._problems) > before:
             return
@@ -218,14 +178,21 @@ class _Reader:
                 score=entry.score,
                 action=Action.parse(entry.action),
                 items=tuple(entry.items),
+                patterns=patterns,
+                mask=entry.mask,
+                acts=source.own and "action" in entry.model_fields_set,
+                release=entry.release,
+                window=entry.window,
+                hits=tuple(entry.tests.hits) if entry.tests is not None else (),
+                misses=tuple(entry.tests.misses) if entry.tests is not None else (),
             )
         except ValueError as error:
-            allowed = "a required group, or anchors of three words and more: never block on one word"
-            self._problem(source, (*at, "anchors"), str(error), allowed)
+            self._problem(source, (*at, "anchors" if entry.anchors else "patterns"), str(error), _NEVER_ONE_WORD)
             return
         self.rules.append(rule)
+        self.places[rule.id] = source.document, at
 
-    def _contexts(self, source: _Source, at: Location, groups: Sequence[_Group]) -> tuple[Context, ...]:
+    def _contexts(self, source: _Source, at: Location, groups: Sequence[Group]) -> tuple[Context, ...]:
         contexts: list[Context] = []
         for index, group in enumerate(groups):
             literals = self._literals(source, (*at, index, "any"), group.any)
@@ -233,8 +200,28 @@ class _Reader:
                 contexts.append(Context(literals, group.within, group.where))
         return tuple(contexts)
 
+    def _patterns(self, source: _Source, at: Location, entry: Entry) -> tuple[Pattern, ...]:
+        check = entry.check or ""
+        if check and (check not in CHECKS or not entry.patterns):
+            found, near = (f"unknown check '{check}'", nearest(check, CHECKS)) if entry.patterns else ("a check", None)
+            allowed = ", ".join(CHECKS) if entry.patterns else "a check of what patterns match"
+            self._problem(source, (*at, "check"), found, allowed, near)
+            check = ""
+        found_patterns: dict[Pattern, None] = {}
+        for index, written in enumerate(entry.patterns):
+            try:
+                found_patterns[Pattern.parse(written, check)] = None
+            except ValueError as error:
+                self._problem(source, (*at, "patterns", index), f"'{written[:60]}': {error}", _PATTERN)
+        return tuple(found_patterns)
+
     def _exceptions(
-        self, source: _Source, at: Location, entry: _Entry, anchors: Sequence[Literal]
+        self,
+        source: _Source,
+        at: Location,
+        entry: Entry,
+        anchors: Sequence[Literal],
+        patterns: Sequence[Pattern],
     ) -> tuple[Exemption, ...]:
         exceptions: list[Exemption] = []
         for index, exception in enumerate(entry.exceptions):
@@ -244,9 +231,11 @@ class _Reader:
             exemption = Exemption(phrase, exception.owner, exception.expires)
             where: Location = (*at, index)
             lost = source.document.misses(source.document.origin((*at[:-1], "anchors")))
-            if not lost and not any(exemption.leads(anchor) for anchor in anchors):
+            matched = any(exemption.leads(anchor) for anchor in anchors)
+            if not lost and not matched and not any(pattern.findall(phrase.text) for pattern in patterns):
                 found = f"'{exception.phrase}' holds none of the rule's anchors"
-                self._problem(source, (*where, "phrase"), found, "a phrase around an anchor")
+                found += " and nothing that its patterns match" if patterns else ""
+                self._problem(source, (*where, "phrase"), found, "a phrase around what the rule looks for")
                 continue
             document = source.document
             if not exception.owner.strip():
@@ -261,7 +250,7 @@ class _Reader:
                 exceptions.append(exemption)
         return tuple(exceptions)
 
-    def _unread(self, source: _Source, at: Location, entry: _Entry) -> None:
+    def _unread(self, source: _Source, at: Location, entry: Entry) -> None:
         """A direction in which none of the rule's sources is ever read."""
         if source.document.misses(source.document.origin((*at, "sources"))):
             return
@@ -272,7 +261,7 @@ class _Reader:
                 found = f"'{direction.value}', but none of the sources is read there"
                 self._problem(source, where, found, f"with {direction.value}: {', '.join(sorted(SOURCES[direction]))}")
 
-    def _uncited(self, source: _Source, at: Location, entry: _Entry) -> None:
+    def _uncited(self, source: _Source, at: Location, entry: Entry) -> None:
         """An item that no acceptable use policy has."""
         known = self._items
         for index, item in enumerate(entry.items if known is not None else ()):
@@ -292,6 +281,31 @@ class _Reader:
                     self._problem(
                         source, (*at, "forbids", index), f"{words}, which the rule requires", "what it does not require"
                     )
+
+    def _contradicted(self, source: _Source, at: Location, entry: Entry, patterns: Sequence[Pattern]) -> None:
+        """Keys that say something of each other: what is masked, with what, and when streams let text go."""
+        document = source.document
+        if (
+            not entry.anchors
+            and not entry.patterns
+            and not document.misses(document.origin((*at, "anchors")), document.origin((*at, "patterns")))
+        ):
+            self._problem(source, at, "neither anchors nor patterns", "anchors, patterns or both")
+        if entry.mask is not None:
+            bad = [character for character in entry.mask if character in _NO_MASK or not character.isprintable()]
+            if entry.action != "mask":
+                self._problem(source, (*at, "mask"), f"a mask, but the action is '{entry.action}'", "action: mask")
+            elif bad:
+                self._problem(source, (*at, "mask"), f"{bad[0]!r}", "text without quotes, backslashes and line breaks")
+            elif any(pattern.findall(fold(entry.mask)) for pattern in patterns):
+                self._problem(source, (*at, "mask"), f"'{entry.mask}', which the rule masks itself", "another text")
+        if entry.action in {"block", "mask"} and entry.release is Release.IMMEDIATE:
+            found = f"'immediate' with action '{entry.action}': what has left cannot be called back"
+            self._problem(source, (*at, "release"), found, "scanned or window; immediate with flag, log or off")
+        if (entry.release is Release.WINDOW) is not (entry.window is not None):
+            where = "release" if entry.window is None else "window"
+            allowed = "release: window with window: N, or neither"
+            self._problem(source, (*at, where), f"release '{entry.release}'", allowed)
 
     def _literals(self, source: _Source, at: Location, words: Sequence[str]) -> tuple[Literal, ...]:
         literals: dict[Literal, None] = {}

@@ -4,22 +4,22 @@ Rules find what they were written for and nothing in harmless text; a harmless r
 refused for a reason that the policy states; what models are under resolves; and the operator's own cases pass.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from guard.exchange.refusal import Code
 from guard.exchange.snapshot import ModelPolicy, Snapshot
-from guard.policy.document import Location, PolicyError, Problem
+from guard.policy.document import Location, PolicyError, Problem, show
 from guard.policy.load import Loaded
 from guard.policy.rehearsal.cases import Bench, RunRules, case_files, decided, read_cases
 from guard.policy.rehearsal.hypothetical import PROMPT, Request
 from guard.policy.rehearsal.rehearse import rehearse
-from guard.screening.findings import Finding
+from guard.policy.ruletest import failures, read, spoken
 from guard.screening.normalize import fold
 from guard.screening.rules import Rule, Where
 from guard.screening.ruleset import RuleSet
-from guard.screening.segments import Direction, Segment, Source
+from guard.screening.segments import Segment, Source
 
 HARMLESS = (
     PROMPT,
@@ -40,6 +40,8 @@ class Probed:
     """Ids of the rules that do not find an example of their own."""
     alarmed: Mapping[str, str]
     """By category, the rule that finds something in harmless text."""
+    failed: tuple[str, ...] = ()
+    """Tests beside rules that fail, in words."""
 
 
 class SelfTest:
@@ -75,6 +77,8 @@ class SelfTest:
             at: Location = ("screening", "rules") if tenant is None else ("tenants", tenant, "rules")
             for rule in probed.mute:
                 yield loaded.document.problem(at, f"rule {rule} does not find an example of its own", "rules that work")
+            for failure in probed.failed:
+                yield loaded.document.problem(at, failure, "rules that pass their own tests")
             for name, model in _served(view).items():
                 for category in sorted(model.blocking & probed.alarmed.keys()):
                     found = (
@@ -111,10 +115,11 @@ def probe(rules: RuleSet) -> Probed:
     alarmed = {
         finding.category: finding.rule
         for text in HARMLESS
-        for finding in (*rules.scan([Segment(Source.USER, text)]), *_spoken(rules, text))
+        for finding in (*rules.scan([Segment(Source.USER, text)]), *spoken(rules, text))
     }
     mute = [rule.id for rule in rules.rules if (text := example(rule)) is not None and not _finds(rules, rule, text)]
-    return Probed(tuple(mute), alarmed)
+    failed = tuple(f"{failure.found}: {failure.rule}.{show(failure.at)}" for failure in failures(rules))
+    return Probed(tuple(mute), alarmed, failed)
 
 
 def example(rule: Rule) -> str | None:
@@ -131,27 +136,13 @@ def example(rule: Rule) -> str | None:
                     after.append(literal)
             text = fold(" ".join([*before, *after]))
             start = text.find(anchor.text, sum(len(part) + 1 for part in before[:-1]))
-            if start >= 0 and anchor.bounded(text, start) and rule.holds(text, start, start + len(anchor.text), anchor):
+            if start >= 0 and anchor.bounded(text, start) and rule.holds(text, start, start + len(anchor.text)):
                 return text
     return None
 
 
 def _finds(rules: RuleSet, rule: Rule, text: str) -> bool:
-    found = True
-    if Direction.PROMPT in rule.directions:
-        source = next((source for source in (Source.USER, *rule.sources) if source in rule.sources), Source.USER)
-        found = any(finding.rule == rule.id for finding in rules.scan([Segment(source, text)]))
-    if Direction.OUTPUT in rule.directions and Source.OUTPUT in rule.sources:
-        found = found and any(finding.rule == rule.id for finding in _spoken(rules, text))
-    return found
-
-
-def _spoken(rules: RuleSet, text: str) -> Sequence[Finding]:
-    """The findings in ``text`` as an answer."""
-    screen = rules.open(Source.OUTPUT, frozenset())
-    screen.feed(text)
-    screen.finish()
-    return screen.findings
+    return all(any(finding.rule == rule.id for finding in findings) for _, findings in read(rules, rule, text))
 
 
 def _views(snapshot: Snapshot) -> Iterator[tuple[str | None, Snapshot]]:

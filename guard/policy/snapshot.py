@@ -23,6 +23,7 @@ from guard.exchange.snapshot import (
     SurfacePolicy,
 )
 from guard.exchange.trusted import TrustedHeader
+from guard.exchange.unscanned import PartAction, PartKind
 from guard.licensing.capability import CAPABILITIES, setting
 from guard.licensing.license import AupItem, License, Threshold, Window
 from guard.licensing.lineage import resolve_target
@@ -34,7 +35,7 @@ from guard.policy.config import Config
 from guard.policy.document import Location
 from guard.policy.keyfile import NO_KEYS, KeyFile, stored
 from guard.policy.operator import excluded_places, open_needs, people_only, statements
-from guard.policy.resolution import license_drift, stack_of
+from guard.policy.resolution import judge_stacks, license_drift, stack_of
 from guard.policy.settings.shadows import Shadows
 from guard.policy.tokens import TokenVerifier
 from guard.screening.categories import CATEGORIES, HAZARDS
@@ -274,7 +275,7 @@ def build(
             country_headers=tuple(name.encode() for name in config.territory.country_headers),
             unknown_country=config.territory.unknown,
             notice_carriers=frozenset(config.notices.carriers),
-            unscannable=config.screening.unscannable,
+            unscannable=_unscannable(config),
             system_prompts=Action.parse(config.screening.system_prompts),
         ),
         rules=rules,
@@ -288,8 +289,25 @@ def build(
         shadowed_codes=frozenset(map(Code, shadows.checks)),
         shadowed_rules=shadows.rules,
         every_decision=config.evidence.decisions == "all",
+        judge=_judge(config, packs, today),
+        learned=config.screening.learned.policy(),
+        neural=config.screening.neural.policy(),
         warnings=tuple(warnings),
     )
+
+
+def _judge(config: Config, packs: Mapping[str, License], today: date) -> ModelPolicy | None:
+    """The judge and the licenses it is under: none where they are undetermined."""
+    settings = config.screening.judge
+    if settings is None:
+        return None
+    found = judge_stacks(settings, packs)
+    licenses = [packs[id_] for id_ in found[0]] if len(found) == 1 else []
+    return model_policy(settings.model, licenses, config, today)
+
+
+def _unscannable(config: Config) -> Mapping[PartKind, PartAction]:
+    return MappingProxyType({kind: config.screening.unscannable.of(kind) or PartAction.DENY for kind in PartKind})
 
 
 def _attested(

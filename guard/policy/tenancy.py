@@ -1,9 +1,11 @@
 """What the tenants of a snapshot are and what each of them tightens: facts for the admin API and for reports."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from guard.exchange.snapshot import FieldRule, ModelPolicy, Snapshot
 from guard.exchange.tenant import Tenant
+from guard.exchange.unscanned import PartAction, PartKind
 
 
 def tenant_facts(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -22,7 +24,7 @@ def _facts(base: Snapshot, tenant: Tenant) -> dict[str, Any]:
             ("mode", base.mode.value, view.mode.value),
             ("at_limit", base.at_limit.value, view.at_limit.value),
             ("system_prompts", base.surface.system_prompts.name.lower(), view.surface.system_prompts.name.lower()),
-            ("unscannable", base.surface.unscannable, view.surface.unscannable),
+            ("unscannable", _kinds(base.surface.unscannable), _kinds(view.surface.unscannable)),
         )
         if before != after
     }
@@ -43,6 +45,12 @@ def _facts(base: Snapshot, tenant: Tenant) -> dict[str, Any]:
         "terms": sorted(tenant.terms),
         "tightens": tightens | ({"models": by_model} if by_model else {}),
     }
+
+
+def _kinds(actions: Mapping[PartKind, PartAction]) -> str | dict[str, str]:
+    """One word if all kinds of parts have the same, else each its own."""
+    words = {kind.value: action.value for kind, action in actions.items()}
+    return words if len(set(words.values())) > 1 else next(iter(words.values()))
 
 
 def _models(snapshot: Snapshot) -> list[ModelPolicy]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from guard.exchange.snapshot import FieldAction, FieldRule, Mode, ModelPolicy, Ruling, Snapshot
 from guard.exchange.tenant import Match, Tenant, Tenants
+from guard.exchange.unscanned import PartAction, PartKind, stricter
 from guard.policy.config import Config
 from guard.policy.locations import yaml_files
 from guard.policy.settings.shadows import Shadows
@@ -99,6 +100,15 @@ def tightened(model: ModelPolicy, own: TenantConfig, shadows: Shadows) -> ModelP
     )
 
 
+def _unscannable(base: Snapshot, own: TenantConfig) -> Mapping[PartKind, PartAction]:
+    kinds = base.surface.unscannable
+    if own.unscannable is None:
+        return kinds
+    return MappingProxyType(
+        {kind: stricter(own.unscannable.of(kind) or action, action) for kind, action in kinds.items()}
+    )
+
+
 def _match(own: TenantConfig) -> Match:
     claim = (own.match.claim.name, own.match.claim.value) if own.match.claim is not None else None
     return Match(frozenset(own.match.keys), claim, frozenset(own.match.namespace))
@@ -125,6 +135,6 @@ def _overlay(base: Snapshot, own: TenantConfig, rules: RuleSet | None, shadows: 
     found["surface"] = replace(
         base.surface,
         system_prompts=max(base.surface.system_prompts, prompts),
-        unscannable="deny" if own.unscannable == "deny" else base.surface.unscannable,
+        unscannable=_unscannable(base, own),
     )
     return MappingProxyType({name: value for name, value in found.items() if value != getattr(base, name)})

@@ -96,9 +96,12 @@ def _names(value: Any) -> tuple[str, ...]:
 
 def _action(value: Any) -> Action:
     try:
-        return value if isinstance(value, Action) else Action.parse(value)
+        action = value if isinstance(value, Action) else Action.parse(value)
     except (KeyError, AttributeError):
         raise ValueError("block, flag, log or off") from None
+    if action is Action.MASK:
+        raise ValueError("block, flag, log or off; what to mask only a rule can say (`action: mask` in its file)")
+    return action
 
 
 def _category(value: Any) -> str:

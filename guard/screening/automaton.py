@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import hyperscan
 
-from guard.screening.categories import CATEGORIES
+from guard.screening.categories import CATEGORIES, OWN
 from guard.screening.normalize import is_word, view
 from guard.screening.rules import Literal, Rule
 
@@ -24,7 +24,7 @@ class TooManyMatches(Exception):
     """A text holds more anchors than can be looked at in the time of a request."""
 
 
-BITS: Mapping[str, int] = {code: 1 << index for index, code in enumerate(CATEGORIES)}
+BITS: Mapping[str, int] = {code: 1 << index for index, code in enumerate((*CATEGORIES, OWN))}
 
 
 @lru_cache(maxsize=1024)
@@ -101,7 +101,7 @@ class Automaton:
         return self._boundary
 
     def _insert(self, node: Node, anchored: Anchored) -> None:
-        literal, bit = anchored.literal, BITS.get(anchored.rule.blocks, 0)
+        literal, bit = anchored.literal, BITS.get(anchored.rule.blocks or anchored.rule.masks, 0)
         for depth, character in enumerate(literal.text, 1):
             if character not in node:
                 node[character] = Node(depth)
@@ -149,22 +149,23 @@ class Hit(NamedTuple):
 class Finder:
     """Finds many literals in complete texts. Hits need their boundaries confirmed (``Literal.bounded``).
 
-    ``patterns`` are Hyperscan expressions over ``view(text)``; one that occurs sets its ids, counted on from the last
-    literal, once per text. The scratch space belongs to the object: use it from one thread at a time.
+    The scratch space belongs to the object: use it from one thread at a time.
     """
 
-    def __init__(self, literals: Sequence[Literal], patterns: Sequence[bytes] = ()) -> None:
+    def __init__(self, literals: Sequence[Literal]) -> None:
         places: dict[Literal, list[int]] = {}
         for index, literal in enumerate(literals):
             places.setdefault(literal, []).append(index)
         self._places = tuple((literal, tuple(indexes)) for literal, indexes in places.items())
-        expressions = [*map(_expression, places), *patterns]
         self._database: hyperscan.Database | None = None
-        if expressions:
-            once = [0] * len(places) + [hyperscan.HS_FLAG_SINGLEMATCH] * len(patterns)
+        if places:
+            expressions = [*map(_expression, places)]
             self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
             self._database.compile(
-                expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=once
+                expressions=expressions,
+                ids=list(range(len(expressions))),
+                elements=len(expressions),
+                flags=[0] * len(expressions),
             )
 
     def raw(self, octets: bytes) -> list[tuple[int, int]]:
@@ -185,18 +186,12 @@ class Finder:
         octets = view(text)
         return self.hits(text, octets, self.raw(octets))
 
-    def triggered(self, raw: Sequence[tuple[int, int]]) -> set[int]:
-        """Return the numbers of the ``patterns`` among ``raw`` matches."""
-        return {number - len(self._places) for number, _ in raw if number >= len(self._places)}
-
     def hits(self, text: str, octets: bytes, raw: Sequence[tuple[int, int]]) -> list[Hit]:
         """Return the literals among ``raw`` matches of ``octets``, the view of ``text``, in characters."""
         found: list[Hit] = []
         plain = len(octets) == len(text) + 2
         characters = passed = 0
         for number, to in raw:
-            if number >= len(self._places):
-                continue
             if plain:
                 end = to
             else:
@@ -207,6 +202,28 @@ class Finder:
             start = end - len(literal.text)
             found.extend(Hit(index, start, end) for index in indexes)
         return found
+
+
+class Sieve:
+    """Tells which of many Hyperscan expressions occur in a text. Use it from one thread at a time."""
+
+    def __init__(self, expressions: Sequence[bytes]) -> None:
+        self._database: hyperscan.Database | None = None
+        if expressions:
+            self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+            self._database.compile(
+                expressions=list(expressions),
+                ids=list(range(len(expressions))),
+                elements=len(expressions),
+                flags=[hyperscan.HS_FLAG_SINGLEMATCH] * len(expressions),
+            )
+
+    def sift(self, octets: bytes) -> list[int]:
+        """Return the places of the expressions that occur in ``octets``, ascending."""
+        found: list[int] = []
+        if self._database is not None:
+            self._database.scan(octets, match_event_handler=_sifted, context=found)
+        return sorted(found)
 
 
 def _expression(literal: Literal) -> bytes:
@@ -220,3 +237,7 @@ def _note(number: int, _start: int, to: int, _flags: int, found: Any) -> bool:
     """Take one match; return True, which ends the scan, if there are too many."""
     found.append((number, to))
     return len(found) > MOST_MATCHES
+
+
+def _sifted(number: int, _start: int, _to: int, _flags: int, found: Any) -> None:
+    found.append(number)

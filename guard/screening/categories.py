@@ -24,3 +24,6 @@ CATEGORIES: dict[str, str] = {
 }
 
 HAZARDS = frozenset(CATEGORIES) - {"D1"}
+
+OWN = "own"
+"""Stands for the category of rules that act by themselves (``Rule.acts``) where categories are looked up."""

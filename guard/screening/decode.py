@@ -2,8 +2,9 @@
 
 Every variant is the whole text with the hidden parts replaced, so context around them still counts, and maps its
 characters back to the original: a decoded character stands for the whole encoded run. Decoding never makes a text
-longer, and goes two levels deep, so the work is bounded by the size of the prompt. Prompts only: a model has no reason
-to hide its answer from its own server, and decoding a stream could not be exact about what to hold back.
+longer and goes two rounds deep, and every trick is undone once, so a text has at most ``MOST_VARIANTS``, each no longer
+than itself. Prompts only: a model has no reason to hide its answer from its own server, and decoding a stream could not
+be exact about what to hold back.
 """
 
 import base64
@@ -12,27 +13,48 @@ import html
 import re
 import urllib.parse
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{60,}\r?\n)*[A-Za-z0-9+/_-]{16,}={0,2}")
-_RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
-_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
-_SPACED = re.compile(r"(?<![^\W_])[^\W_](?:[ ._/|-][^\W_]){3,}(?![^\W_])")
-_SPACED_AFTER_ARTICLE = re.compile(r"(?<=[aAiI] )" + _SPACED.pattern)
-_LEET_WORD = re.compile(r"[A-Za-z][013457@$]+[A-Za-z]")
-_LEET = str.maketrans("013457@$", "oieastas")
-_SEPARATORS = re.compile(r"[ ._/|-]")
+from guard.screening.signs import Sign, signs
+from guard.screening.spelling import Trick, tricks
+
+ROUNDS = 2
+MOST_VARIANTS = ROUNDS + 8
+"""Two rounds of decoding; letters spaced out in two readings, leetspeak in two, one text without spaces, two ways of
+reversing, and rot13."""
+
+_DIGITS = "[A-Za-z0-9+/_-]"
+_BASE64 = re.compile(rf"(?<!{_DIGITS})(?:(?:{_DIGITS}{{12,}}+\r?\n[ \t>]*)+{_DIGITS}+|{_DIGITS}{{12,}})={{0,2}}")
+_RUN = re.compile(rf"{_DIGITS}{{12,}}={{0,2}}")
+_SHORTEST = 12
+_LIKELY = re.compile(
+    rf"(?<!{_DIGITS})(?![a-z0-9+/_-]+(?!{_DIGITS}))(?!(?:[A-Za-z0-9]{{1,11}}[_/+-]){{2}})[CDI-Za-fx-z0-9]{_DIGITS}{{11,}}"
+)
+"""Digits that may be text: not all lower case, no words put together with strokes, and the first octet is no control
+character and may begin one in UTF-8."""
+_URL_SAFE = str.maketrans("-_", "+/")
+_HEX = re.compile(r"(?<![0-9A-Za-z])(?:0x)?(?:[0-9A-Fa-f]{2}){6,}(?![0-9A-Za-z])")
+_HEX_PAIRS = re.compile(r"(?<![0-9A-Za-z])(?:(?:0x)?[0-9A-Fa-f]{2}[ ,:;]{1,2}){3,}(?:0x)?[0-9A-Fa-f]{2}(?![0-9A-Za-z])")
+_PERCENT = re.compile(r"%(?:[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})(?:%[0-9A-Fa-f]{2}|%u[0-9A-Fa-f]{4})*+")
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,30};)")
+_CODE_POINT = r"\\\\{0,7}(?:u\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|x[0-9A-Fa-f]{2}|[01][0-7]{2})"
+_CODE_POINTS = re.compile(f"{_CODE_POINT}(?:{_CODE_POINT})*+")
+_ESCAPED = re.compile(_CODE_POINT)
+_ESCAPES = re.compile(r"\\(?:\\{0,7}[nrtbfv\"'/]|\\)")
+_SIMPLE = dict(zip("nrtbfv\"'/\\", "\n\r\t  \n\"'/\\", strict=True))
 
 
 class Piece(NamedTuple):
-    """From ``start`` on, a variant's characters stand for ``original`` and on, or all for ``original``..``end``."""
+    """From ``start`` on, a variant's characters stand for the outer text between ``original`` and ``end``.
+
+    ``step`` is 1 for one by one, -1 for one by one from the end, 0 for each of them standing for all.
+    """
 
     start: int
     original: int
     end: int
-    verbatim: bool
+    step: int
 
 
 class Variant(NamedTuple):
@@ -41,116 +63,208 @@ class Variant(NamedTuple):
     text: str
     pieces: tuple[Piece, ...]
     transform: str
+    outer: "Variant | None" = None
+    """What it was decoded from; None: the text itself."""
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Return the original span of ``text[start:end]``."""
-        first, last = self._piece(start), self._piece(end - 1)
-        return (
-            first.original + (start - first.start if first.verbatim else 0),
-            last.original + (end - last.start) if last.verbatim else last.end,
-        )
+        """Return the original span of ``text[start:end]``, which is not empty."""
+        low, high = self._span(start, end)
+        return (low, high) if self.outer is None else self.outer.span(low, high)
 
-    def _piece(self, index: int) -> Piece:
-        return self.pieces[bisect_right(self.pieces, index, key=lambda piece: piece.start) - 1]
+    def _span(self, start: int, end: int) -> tuple[int, int]:
+        spans: list[int] = []
+        for index in range(bisect_right(self.pieces, start, key=_start) - 1, len(self.pieces)):
+            piece = self.pieces[index]
+            if piece.start >= end:
+                break
+            begin = max(start - piece.start, 0)
+            after = self.pieces[index + 1].start if index + 1 < len(self.pieces) else end
+            stop = min(end, after) - piece.start
+            if piece.step == 1:
+                spans += (piece.original + begin, piece.original + stop)
+            elif piece.step == -1:
+                spans += (piece.end - stop, piece.end - begin)
+            else:
+                spans += (piece.original, piece.end)
+        return min(spans), max(spans)
 
 
-def variants(text: str, *, long_word: bool, spaced: bool, leet: bool, depth: int = 2) -> Iterator[Variant]:
-    """Yield the variants of ``text``.
+def _start(piece: Piece) -> int:
+    return piece.start
 
-    ``long_word``, ``spaced`` and ``leet`` are the caller's cheap signs that base64, spaced-out letters or digits for
-    letters may be there; percent-encoding and entities are looked for by their own signs.
+
+def variants(text: str, *, long_word: bool = False, spaced: bool = False, leet: bool = False) -> Iterator[Variant]:
+    """Yield the variants of ``text``: first what it decodes to, then that with each trick of spelling undone.
+
+    ``long_word``, ``spaced`` and ``leet`` add to the signs found here what the caller saw in the folded text: base64 or
+    hexadecimal digits, spaced-out letters or digits for letters may be there.
     """
-    words = [word for word in text.split() if len(word) >= 16 and not word.islower()] if long_word else ()
-    if any(_from_base64(run) for word in words for run in _RUN.findall(word)):
-        yield from _deeper(_replaced(text, _BASE64, _from_base64, "base64"), depth)
-    if "%" in text:
-        yield from _deeper(_replaced(text, _PERCENT, _from_percent, "percent"), depth)
-    if "&" in text:
-        yield from _deeper(_replaced(text, _ENTITY, _from_entity, "entities"), depth)
-    if spaced:
-        for pattern in (_SPACED, _SPACED_AFTER_ARTICLE):
-            variant = _replaced(text, pattern, _joined, "spaced")
-            if variant is not None:
-                yield variant
-    if leet or (("@" in text or "$" in text) and _LEET_WORD.search(text)):
-        yield Variant(text.translate(_LEET), (Piece(0, 0, len(text), verbatim=True),), "leet")
-
-
-def _deeper(variant: Variant | None, depth: int) -> Iterator[Variant]:
-    if variant is None:
+    seen = zip((long_word, spaced, leet), (Sign.LONG_WORD, Sign.SPACED, Sign.LEET), strict=True)
+    given = {*signs(text), *(int(sign) for there, sign in seen if there)}
+    if not given:
         return
-    yield variant
-    if depth > 1:
-        for inner in variants(variant.text, long_word=True, spaced=False, leet=False, depth=depth - 1):
-            if inner.transform != "leet":
-                yield Variant(inner.text, _composed(variant, inner), f"{variant.transform}+{inner.transform}")
+    inner: Variant | None = None
+    said = text
+    for _ in range(ROUNDS):
+        found = decoded(said, inner, given)
+        if found is None:
+            break
+        yield found
+        inner, said = found, found.text
+        given = set(signs(said))
+    for trick in tricks(said, given):
+        yield _tricked(said, trick, inner)
 
 
-def _composed(outer: Variant, inner: Variant) -> tuple[Piece, ...]:
-    pieces: list[Piece] = []
-    for index, piece in enumerate(inner.pieces):
-        if not piece.verbatim:
-            start, end = outer.span(piece.original, piece.end)
-            pieces.append(Piece(piece.start, start, end, verbatim=False))
-            continue
-        length = (inner.pieces[index + 1].start if index + 1 < len(inner.pieces) else len(inner.text)) - piece.start
-        low, high = piece.original, piece.original + length
-        for number, covered in enumerate(outer.pieces):
-            upper = outer.pieces[number + 1].start if number + 1 < len(outer.pieces) else len(outer.text)
-            begin = max(low, covered.start)
-            if begin < min(high, upper):
-                shift = begin - covered.start if covered.verbatim else 0
-                pieces.append(Piece(piece.start + begin - low, covered.original + shift, covered.end, covered.verbatim))
-    return tuple(pieces)
+def decoded(text: str, outer: Variant | None, given: Collection[int]) -> Variant | None:
+    """Return ``text`` with every encoding in it undone once; None if there is none.
+
+    ``outer`` is where the text came from, ``given`` its signs; of those that are not given nothing is undone.
+    """
+    inner = outer
+    for name, sign, pattern, decode in _DECODERS:
+        if sign in given and (decode is not _from_base64 or _holds_base64(text)):
+            found = _replaced(text, pattern, decode, name, inner)
+            if found is not None:
+                inner, text = found, found.text
+    return inner if inner is not outer else None
 
 
 def _replaced(
-    text: str, pattern: re.Pattern[str], decode: Callable[[str], str | None], transform: str
+    text: str, pattern: re.Pattern[str], decode: Callable[[str], str | None], name: str, outer: Variant | None
 ) -> Variant | None:
     parts: list[str] = []
     pieces: list[Piece] = []
     length = done = 0
     for match in pattern.finditer(text):
-        decoded = decode(match[0])
-        if not decoded:
+        replaced = decode(match[0])
+        if not replaced:
             continue
         if match.start() > done:
-            pieces.append(Piece(length, done, match.start(), verbatim=True))
+            pieces.append(Piece(length, done, match.start(), 1))
             parts.append(text[done : match.start()])
             length += match.start() - done
-        pieces.append(Piece(length, match.start(), match.end(), verbatim=False))
-        parts.append(decoded)
-        length += len(decoded)
+        pieces.append(Piece(length, match.start(), match.end(), 0))
+        parts.append(replaced)
+        length += len(replaced)
         done = match.end()
     if not done:
         return None
     if done < len(text):
-        pieces.append(Piece(length, done, len(text), verbatim=True))
+        pieces.append(Piece(length, done, len(text), 1))
         parts.append(text[done:])
-    return Variant("".join(parts), tuple(pieces), transform)
+    return _variant("".join(parts), tuple(pieces), name, outer)
+
+
+def _tricked(text: str, trick: Trick, outer: Variant | None) -> Variant:
+    if trick.runs is None:
+        return _variant(trick.text, (Piece(0, 0, len(text), -1 if trick.backwards else 1),), trick.name, outer)
+    pieces: list[Piece] = []
+    length = done = 0
+    for start, end, replaced in trick.runs:
+        if start > done:
+            pieces.append(Piece(length, done, start, 1))
+            length += start - done
+        pieces.append(Piece(length, start, end, 0))
+        length += replaced
+        done = end
+    if done < len(text):
+        pieces.append(Piece(length, done, len(text), 1))
+    return _variant(trick.text, tuple(pieces), trick.name, outer)
+
+
+def _variant(text: str, pieces: tuple[Piece, ...], name: str, outer: Variant | None) -> Variant:
+    return Variant(text, pieces, name if outer is None else f"{outer.transform}+{name}", outer)
+
+
+def _readable(octets: bytes) -> str | None:
+    """Return the text that ``octets`` are, in UTF-8 or UTF-16; None if they are something else."""
+    try:
+        found = octets.decode("utf-16-le" if octets[1:2] == b"\0" else "utf-8")
+    except UnicodeDecodeError:
+        return None
+    printable = sum(character.isprintable() or character.isspace() for character in found)
+    return found if printable >= 0.95 * len(found) else None
 
 
 def _from_base64(run: str) -> str | None:
     if run.islower() or run.isupper():
-        return None  # an identifier: sixteen digits of encoded text without one capital are next to impossible
-    digits = "".join(run.split()).rstrip("=").translate(str.maketrans("-_", "+/"))
+        return None  # an identifier: so many digits of encoded text without one capital are next to impossible
+    lines = run.split()
+    found = _from_digits("".join(lines))
+    if found is not None or len(lines) == 1:
+        return found
+    apart = [_RUN.sub(lambda match: _from_digits(match[0]) or match[0], line) for line in lines]
+    return "\n".join(apart) if apart != lines else None
+
+
+def _holds_base64(text: str) -> bool:
+    """Return whether some word of ``text`` holds digits that decode to something: identifiers seldom do.
+
+    Cheaper than the pattern, which has to look for wrapped lines everywhere.
+    """
+    long = " ".join([word for word in text.split() if len(word) >= _SHORTEST])
+    return any(not run.isupper() and _from_digits(run) is not None for run in _LIKELY.findall(long))
+
+
+def _from_digits(digits: str) -> str | None:
+    digits = digits.rstrip("=").translate(_URL_SAFE)
     digits = digits[: len(digits) - 1] if len(digits) % 4 == 1 else digits
     try:
-        decoded = base64.b64decode(digits + "=" * (-len(digits) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        return _readable(base64.b64decode(digits + "=" * (-len(digits) % 4)))
+    except binascii.Error:
         return None
-    printable = sum(character.isprintable() or character.isspace() for character in decoded)
-    return decoded if printable >= 0.95 * len(decoded) else None
+
+
+def _from_hex(run: str) -> str | None:
+    return _readable(bytes.fromhex(run.removeprefix("0x")))
+
+
+def _from_hex_pairs(run: str) -> str | None:
+    return _readable(bytes.fromhex(re.sub("0x|[ ,:;]", "", run)))
 
 
 def _from_percent(run: str) -> str | None:
+    if "%u" in run:
+        run = re.sub("%u([0-9A-Fa-f]{4})", lambda match: _characters([int(match[1], 16)]), run)
     return urllib.parse.unquote(run, errors="replace")
 
 
 def _from_entity(entity: str) -> str | None:
-    decoded = html.unescape(entity)
-    return None if decoded == entity else decoded
+    found = html.unescape(entity)
+    return None if found == entity else found
 
 
-def _joined(run: str) -> str | None:
-    return _SEPARATORS.sub("", run)
+def _from_code_points(run: str) -> str | None:
+    points = [_point(code.lstrip("\\")) for code in _ESCAPED.findall(run)]
+    if all(point < 0x100 for point in points) and max(points) >= 0x80:
+        found = _readable(bytes(points))
+        if found is not None:
+            return found
+    return _characters(points)
+
+
+def _point(code: str) -> int:
+    return int(code, 8) if code[0] in "01" else int(code[1:].strip("{}"), 16)
+
+
+def _from_escape(run: str) -> str | None:
+    return _SIMPLE[run[-1]]
+
+
+def _characters(points: list[int]) -> str:
+    """Return the characters of code points, surrogates put together; what is none becomes U+FFFD."""
+    joined = "".join(chr(point) if point < 0x110000 else "\ufffd" for point in points)
+    return joined.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+_DECODERS = (
+    ("percent", Sign.PERCENT, _PERCENT, _from_percent),
+    ("entities", Sign.ENTITY, _ENTITY, _from_entity),
+    ("escapes", Sign.CODE_POINT, _CODE_POINTS, _from_code_points),
+    ("escapes", Sign.ESCAPE, _ESCAPES, _from_escape),
+    ("hex", Sign.HEX_PAIRS, _HEX_PAIRS, _from_hex_pairs),
+    ("hex", Sign.LONG_WORD, _HEX, _from_hex),
+    ("base64", Sign.LONG_WORD, _BASE64, _from_base64),
+)
+"""Name, sign, what is replaced, and by what."""

@@ -12,7 +12,9 @@ class Action(IntEnum):
     OFF = 0
     LOG = 1
     FLAG = 2
-    BLOCK = 3
+    MASK = 3
+    """What was found is replaced; only a rule can say so, and with what."""
+    BLOCK = 4
 
     @classmethod
     def parse(cls, name: str) -> "Action":
@@ -31,3 +33,7 @@ class Finding(NamedTuple):
     path: str = ""
     transform: str | None = None
     """How the text had to be decoded before the rule saw it (``base64``, ``percent``, ``entities``), or None."""
+    most: Action = Action.BLOCK
+    """The most that may be done about it, whatever a license says: a weak sign only flags."""
+    score: float | None = None
+    """Risk in 0..1 where the finding has one of its own; None: its rule's."""

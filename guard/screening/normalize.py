@@ -10,6 +10,7 @@ hyphen, variation selectors, tags) and the asterisk of Markdown emphasis dropped
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Callable
 
 from guard.screening.lookalikes import LOOKALIKES
 
@@ -64,32 +65,58 @@ class _BlankTable(dict[int, int]):
         return value
 
 
-_TABLE = _Table()
-_BLANKS = _BlankTable()
+class _Runs(dict[bytes, bytes]):
+    """Runs of characters beyond ASCII, as UTF-8, by what becomes of them; only short ones come again and are kept."""
+
+    def __init__(self, table: "_Table | _BlankTable") -> None:
+        super().__init__()
+        self._table = table
+
+    def __missing__(self, run: bytes) -> bytes:
+        value = run.decode("utf-8", "surrogatepass").translate(self._table).encode()
+        if len(run) <= _SHORT_RUN and len(self) < _CACHED:
+            self[run] = value
+        return value
+
+
+_SHORT_RUN = 12
+"""Bytes."""
+_folded_run, _blanked_run = _Runs(_Table()).__getitem__, _Runs(_BlankTable()).__getitem__
 _ASCII_FOLDED = [_fold_character(chr(point)) for point in range(128)]
 _ASCII = bytes(ord(folded) if folded else 0 for folded in _ASCII_FOLDED) + bytes(range(128, 256))
+"""A dropped character becomes NUL, which no folded text holds: to look for one costs less than to drop them blindly."""
 _ASCII_DROPPED = bytes(point for point in range(128) if not _ASCII_FOLDED[point])
 _ASCII_BLANKS = bytes(point if is_word(chr(point)) else 0x20 for point in range(128)) + bytes(range(128, 256))
 _ASCII_SPACES = "".join(chr(point) for point in range(128) if _ASCII_FOLDED[point] == " ")
 _BLANK, _ODD = re.escape(_ASCII_SPACES), r"\x80-\U0010ffff" + re.escape(_ASCII_DROPPED.decode())
 _IRREGULAR = re.compile(f"(?P<blanks>[{_BLANK}]{{2,}}+(?![{_ODD}]))|[{_BLANK}]*+[{_ODD}][{_BLANK}{_ODD}]*")
 """Everything around which folding may change the length, with all blanks beside it."""
-_BEYOND_ASCII = re.compile(rb"[\x80-\xff]+(?: [\x80-\xff]+)*")
+_BEYOND_ASCII = re.compile(rb"([\xc2-\xe4\xea-\xf4](?:(?<!\xe4)|(?=[\x80-\xb7]))[\x80-\xe3\xea-\xf4]*)")
+"""Runs of UTF-8 beyond ASCII without the Han of U+4E00 to U+9FFF, which are words and stay what they are."""
 
 
-def _fold_run(match: re.Match[bytes]) -> bytes:
-    return match[0].decode("utf-8", "surrogatepass").translate(_TABLE).encode()
+def _converted(octets: bytes, convert: Callable[[bytes], bytes]) -> bytes:
+    parts = _BEYOND_ASCII.split(octets)
+    if len(parts) == 1:
+        return octets
+    parts[1::2] = map(convert, parts[1::2])
+    return b"".join(parts)
 
 
 def fold(text: str, *, after_space: bool = False) -> str:
     """Return ``text`` folded. ``after_space``: the folded text it continues ends with a space."""
     if text.isascii():
-        folded = text.encode("ascii").translate(_ASCII, _ASCII_DROPPED).decode("ascii")
+        octets = text.encode("ascii").translate(_ASCII)
     else:
-        octets = text.encode("utf-8", "surrogatepass").translate(_ASCII, _ASCII_DROPPED)
-        folded = _BEYOND_ASCII.sub(_fold_run, octets).decode()
-    while "  " in folded:
-        folded = folded.replace("  ", " ")
+        octets = _converted(text.encode("utf-8", "surrogatepass").translate(_ASCII), _folded_run)
+    if b"\0" in octets:
+        octets = octets.replace(b"\0", b"")
+    folded = octets.decode()
+    parts = folded.split("  ")
+    if len(parts) > 1:
+        # No part but the last ends with a space, and of runs of spaces the rest leads the next part.
+        inner = " ".join(filter(None, map(str.lstrip, parts)))
+        folded = f"{' ' * (folded[0] == ' ')}{inner}{' ' * (folded[-1] == ' ' and inner[-1:] not in {' ', ''})}"
     if after_space and folded.startswith(" "):
         return folded[1:]
     return folded
@@ -100,9 +127,8 @@ def view(folded: str) -> bytes:
 
     So a literal with a space on both sides matches at word boundaries and nowhere else.
     """
-    if folded.isascii():
-        return b" %b " % folded.encode("ascii").translate(_ASCII_BLANKS)
-    return b" %b " % folded.translate(_BLANKS).encode()
+    octets = folded.encode().translate(_ASCII_BLANKS)
+    return b" %b " % (octets if folded.isascii() else _converted(octets, _blanked_run))
 
 
 class Offsets:

@@ -1,8 +1,9 @@
-"""One tier 1 rule: anchors, and the context that must or must not stand around them.
+"""One tier 1 rule: what it looks for, and the context that must or must not stand around it.
 
-A literal is folded text (see ``guard.screening.normalize``) and matches at word boundaries; an asterisk at its start or
-end lifts the boundary there (``synthes*``). A rule never fires on one word: it has a required context, or anchors of
-three words and more. Distances are folded characters between the anchor and the window's far end.
+A rule looks for literals (anchors) and regular expressions (``guard.screening.patterns``). A literal is folded text
+(see ``guard.screening.normalize``) and matches at word boundaries; an asterisk at its start or end lifts the boundary
+there (``synthes*``). A rule never fires on one word: it has a required context, anchors of three words and more, or
+patterns that no plain words match. Distances are folded characters between the match and the window's far end.
 """
 
 from collections.abc import Sequence
@@ -11,15 +12,20 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-from guard.screening.categories import CATEGORIES
+from guard.screening.categories import CATEGORIES, OWN
 from guard.screening.findings import Action
 from guard.screening.normalize import fold, is_word
+from guard.screening.patterns import Pattern
+from guard.screening.positions import joins
 from guard.screening.segments import Direction, Source
 
 DEFAULT_SOURCES = frozenset(Source) - {Source.TOOL_DEFINITION}
 """Tool definitions are written by operators; reading them made other filters refuse every call."""
 MAX_WITHIN = 400
 MAX_LITERAL = 80
+MAX_WINDOW = 400
+MASK = "[masked]"
+"""What a masked span becomes where its rule does not say."""
 
 
 class Literal(NamedTuple):
@@ -38,7 +44,7 @@ class Literal(NamedTuple):
             raise ValueError(f"'{written}' holds no text")
         if len(text) > MAX_LITERAL:
             raise ValueError(f"'{written[:40]}...' is longer than {MAX_LITERAL} characters")
-        return cls(text, not free_left and is_word(text[0]), not free_right and is_word(text[-1]))
+        return cls(text, not free_left and joins(text[0]), not free_right and joins(text[-1]))
 
     @property
     def words(self) -> int:
@@ -61,6 +67,17 @@ class Literal(NamedTuple):
                 return True
             at = text.find(self.text, at + 1, high)
         return False
+
+
+class Release(StrEnum):
+    """When text of a stream may leave that the rule has not passed yet."""
+
+    SCANNED = "scanned"
+    """Not before no match can begin in it any more."""
+    WINDOW = "window"
+    """Once ``Rule.window`` characters have come behind it."""
+    IMMEDIATE = "immediate"
+    """At once."""
 
 
 class Where(StrEnum):
@@ -113,6 +130,16 @@ class Exemption:
     owner: str
     expires: date
 
+    def covers(self, text: str, start: int, end: int) -> bool:
+        """Return whether ``text[start:end]`` of a complete folded text stands inside the phrase."""
+        body = self.phrase.text
+        at = text.find(body, max(0, end - len(body)), start + len(body))
+        while at >= 0:
+            if self.phrase.bounded(text, at):
+                return True
+            at = text.find(body, at + 1, start + len(body))
+        return False
+
     def leads(self, anchor: Literal) -> Sequence[int]:
         """Return the offsets at which ``anchor`` stands within the phrase."""
         found, at = [], self.phrase.text.find(anchor.text)
@@ -124,14 +151,14 @@ class Exemption:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Fires on an anchor with every one of ``requires`` and none of ``forbids`` around it. The span is the anchor's.
+    """Fires on a match with every one of ``requires`` and none of ``forbids`` around it. The span is the match's.
 
-    Raises ValueError if it could fire on one word or two, or names an unknown category.
+    Raises ValueError if it could fire on one word or two, names an unknown category, or contradicts itself.
     """
 
     id: str
     category: str
-    anchors: tuple[Literal, ...]
+    anchors: tuple[Literal, ...] = ()
     requires: tuple[Context, ...] = ()
     forbids: tuple[Context, ...] = ()
     exceptions: tuple[Exemption, ...] = ()
@@ -140,55 +167,103 @@ class Rule:
     score: float = 0.9
     """The risk it contributes, 0..1."""
     action: Action = Action.BLOCK
-    """What is done where no license rules on the category."""
+    """The most that is done about a match; what is done, if the rule ``acts`` by itself."""
     items: tuple[str, ...] = ()
     """Items of acceptable use policies that a match is evidence of, the most specific first: licenses differ."""
     shadowed: bool = False
-    """True: it finds as always and blocks nothing."""
+    """True: it finds as always, blocks nothing and masks nothing."""
+    patterns: tuple[Pattern, ...] = ()
+    mask: str | None = None
+    """What a match becomes where the action is MASK; None: not said (``MASK``), or the action is another."""
+    acts: bool = False
+    """True: its action is what is done, whatever is done about its category; False: never more than that."""
+    release: Release = Release.SCANNED
+    window: int | None = None
+    """Characters, where ``release`` is WINDOW; else None."""
+    hits: tuple[str, ...] = ()
+    """Texts in which it has to fire, and ``misses``, in which it must not."""
+    misses: tuple[str, ...] = ()
     blocks: str = field(init=False, repr=False, compare=False)
-    """The category it blocks under where that one is blocking; empty, which no category is, if it is shadowed."""
+    """The category under which a match blocks where that one is blocking, OWN if the rule acts by itself; empty, which
+    no category is, if it does not block or is shadowed."""
+    masks: str = field(init=False, repr=False, compare=False)
+    """The same for replacing every match by ``mask``."""
 
     def __post_init__(self) -> None:
         if self.category not in CATEGORIES:
             raise ValueError(f"unknown category '{self.category}'")
-        if not self.anchors:
-            raise ValueError("no anchors")
+        if not self.anchors and not self.patterns:
+            raise ValueError("no anchors and no patterns")
         if not all(anchor.words for anchor in self.anchors):
             raise ValueError("an anchor without a word")
         if not 0 < self.score <= 1:
             raise ValueError(f"score {self.score} is not within 0..1")
-        object.__setattr__(self, "blocks", "" if self.shadowed else self.category)
         for context in (*self.requires, *self.forbids):
             if not context.literals or not 0 < context.within <= MAX_WITHIN:
                 raise ValueError(f"a context needs literals and a distance of 1 to {MAX_WITHIN} characters")
+        self._release()
+        under = "" if self.shadowed else OWN if self.acts else self.category
+        object.__setattr__(self, "blocks", under if self.action is Action.BLOCK else "")
+        object.__setattr__(self, "masks", under if self.action is Action.MASK else "")
+        object.__setattr__(self, "mask", (self.mask or MASK) if self.action is Action.MASK else None)
         # The shortest lists first: most anchors stand in harmless text, and one missing group settles that.
         object.__setattr__(self, "requires", tuple(sorted(self.requires, key=lambda context: len(context.literals))))
         if not self.requires:
             short = [anchor.text for anchor in self.anchors if anchor.words < 3]
             if short:
                 raise ValueError(f"anchor '{short[0]}' has fewer than three words and nothing is required around it")
+            plain = [pattern.written for pattern in self.patterns if pattern.plain and not pattern.check]
+            if plain:
+                raise ValueError(f"pattern '{plain[0]}' matches plain words and nothing is required around it")
+
+    def _release(self) -> None:
+        """Refuse what contradicts itself in when text is released."""
+        windowed = self.window is not None and 0 < self.window <= MAX_WINDOW
+        if (self.release is Release.WINDOW) is not windowed:
+            raise ValueError(f"release 'window', and only that, has a window of 1 to {MAX_WINDOW} characters")
+        if self.action in {Action.MASK, Action.BLOCK} and self.release is Release.IMMEDIATE:
+            name = self.action.name.lower()
+            raise ValueError(f"'{name}' with release 'immediate': what has left cannot be called back")
+        if self.action is Action.MASK and self.window is not None and self.window < self.reach:
+            raise ValueError(f"'mask' with a window of {self.window}: a match may need {self.reach} characters")
+
+    @property
+    def lag(self) -> int | None:
+        """How many characters of a stream it may hold back; None: as many as it takes."""
+        return 0 if self.release is Release.IMMEDIATE else self.window
+
+    @property
+    def reach(self) -> int:
+        """Characters from the first of a match to the one at which it is settled, at most."""
+        return reach(self.anchors, self.patterns, (*self.requires, *self.forbids), self.exceptions)
 
     @property
     def content(self) -> str:
         """What it finds, in one line: the same for two rules if they find the same in every text."""
         directions, sources = sorted(self.directions), sorted(self.sources)
         looked_for = (self.anchors, self.requires, self.forbids, [exempt.phrase for exempt in self.exceptions])
-        return repr((self.id, self.category, looked_for, [*map(str, directions)], [*map(str, sources)]))
+        parts = (self.id, self.category, looked_for, [*map(str, directions)], [*map(str, sources)])
+        return repr((*parts, self.patterns) if self.patterns else parts)
 
-    def holds(self, text: str, start: int, end: int, anchor: Literal) -> bool:
-        """Return whether the rule fires on ``anchor`` at ``text[start:end]`` of a complete folded text."""
-        return (
-            all(context.around(text, start, end) for context in self.requires)
-            and not any(context.around(text, start, end) for context in self.forbids)
-            and not self.exempted(text, start, anchor)
-        )
+    def holds(self, text: str, start: int, end: int) -> bool:
+        """Return whether the rule fires on its match ``text[start:end]`` in a complete folded text."""
+        for context in self.requires:
+            if not context.around(text, start, end):
+                return False
+        for context in self.forbids:
+            if context.around(text, start, end):
+                return False
+        return not any(exemption.covers(text, start, end) for exemption in self.exceptions)
 
-    def exempted(self, text: str, start: int, anchor: Literal) -> bool:
-        """Return whether ``anchor`` at ``start`` stands inside an exempt phrase of a complete folded text."""
-        return any(
-            start >= lead
-            and text.startswith(exemption.phrase.text, start - lead)
-            and exemption.phrase.bounded(text, start - lead)
-            for exemption in self.exceptions
-            for lead in exemption.leads(anchor)
-        )
+
+def reach(
+    anchors: Sequence[Literal],
+    patterns: Sequence[Pattern],
+    contexts: Sequence[Context],
+    exceptions: Sequence[Exemption],
+) -> int:
+    """Return how many characters after the first of a match a rule of these may need to know whether it fires."""
+    matches = [len(anchor.text) for anchor in anchors] + [pattern.longest for pattern in patterns]
+    behind = [context.within for context in contexts if context.where is not Where.BEFORE]
+    phrases = [len(exemption.phrase.text) for exemption in exceptions]
+    return max(max(matches, default=0) + max(behind, default=0), max(phrases, default=0)) + 1

@@ -1,16 +1,22 @@
 """Compiled tier 1 rules."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import accumulate
 
-from guard.screening.automaton import MOST_MATCHES, Automaton, Finder, TooManyMatches, mask
+from guard.screening.automaton import MOST_MATCHES, Finder, Sieve, TooManyMatches
+from guard.screening.categories import OWN
 from guard.screening.decode import Variant, variants
-from guard.screening.findings import Finding
-from guard.screening.holdback import ChannelScreen
+from guard.screening.findings import Action, Finding
 from guard.screening.normalize import Offsets, fold, view
-from guard.screening.rules import Rule
+from guard.screening.patterns import Pattern
+from guard.screening.rules import Literal, Rule
 from guard.screening.segments import Direction, Segment, Source
+from guard.screening.stream.channel import ChannelScreen, Score
+from guard.screening.stream.program import Program
+from guard.screening.stream.scored import ScoredScreen
 
 _SIGNS = (rb"[a-z0-9_]{16,}", rb"(?: [a-z0-9]){4} ", rb"[a-z][013457]{1,2}[a-z]")
 """Of base64, of spaced-out letters, of digits for letters."""
@@ -25,32 +31,51 @@ class RuleSet:
     """
 
     def __init__(self, rules: Sequence[Rule], shadowed: frozenset[str] = frozenset()) -> None:
-        """Compile ``rules``; those whose ids are ``shadowed`` find as always, but block nothing and hold nothing."""
+        """Compile ``rules``; those that are ``shadowed`` find as always, but block, mask and hold nothing.
+
+        ``shadowed`` has ids of rules, and categories whose rules of an operator's own do not act.
+        """
         if shadowed:
-            rules = [replace(rule, shadowed=rule.id in shadowed) for rule in rules]
+            rules = [
+                replace(rule, shadowed=rule.id in shadowed or (rule.acts and rule.category in shadowed))
+                for rule in rules
+            ]
         self.rules = tuple(rules)
+        self.own_actions: Mapping[str, Action] = {rule.id: rule.action for rule in rules if rule.acts}
+        """By id, what rules do by themselves, whatever is done about their categories."""
+        self.masks: Mapping[str, str | None] = {rule.id: rule.mask for rule in rules if rule.mask is not None}
+        """By id, what their matches become."""
+        self.acting = frozenset(rule.id for rule in rules if OWN in {rule.blocks, rule.masks})
+        """Ids of those that block or mask by themselves and are not shadowed."""
         self.digest = sha256("\n".join(sorted(rule.content for rule in rules)).encode()).hexdigest()
         """Of what the rules find, whatever is done about it: two sets with the same find the same in every text."""
         self._items = {rule.id: rule.items for rule in rules if rule.items}
         prompt = [rule for rule in rules if Direction.PROMPT in rule.directions]
         self._prompt_sources = frozenset(source for rule in prompt for source in rule.sources)
-        self._anchors = tuple((literal, rule) for rule in prompt for literal in rule.anchors)
-        self._finder = Finder([literal for literal, _ in self._anchors], _SIGNS)
-        automata: dict[tuple[str, ...], tuple[Automaton, int]] = {}
-        self._channels: dict[Source, tuple[Automaton, int]] = {}
+        self.anchors: tuple[tuple[Literal, Rule], ...] = tuple(
+            (literal, rule) for rule in prompt for literal in rule.anchors
+        )
+        self._finder = Finder([literal for literal, _ in self.anchors])
+        self._signs = Sieve(_SIGNS)
+        self.patterns: tuple[tuple[Pattern, Rule], ...] = tuple(
+            (pattern, rule) for rule in prompt for pattern in rule.patterns
+        )
+        self._sieve = Sieve([pattern.expression for pattern, _ in self.patterns])
+        programs: dict[tuple[str, ...], Program] = {}
+        self._channels: dict[Source, Program] = {}
         for source in _OUTPUT_SOURCES:
             read = [rule for rule in rules if Direction.OUTPUT in rule.directions and source in rule.sources]
             ids = tuple(rule.id for rule in read)
-            if ids not in automata:
-                automaton = Automaton(read)
-                automata[ids] = automaton, automaton.longest + 2 + max(map(_reach, read), default=0)
-            self._channels[source] = automata[ids]
+            if ids not in programs:
+                programs[ids] = Program(read)
+            self._channels[source] = programs[ids]
 
     def scan(self, segments: Iterable[Segment]) -> list[Finding]:
-        """Return the findings of the prompt rules in ``segments``, in order: a rule's first match in each segment.
+        """Return the findings of the prompt rules in ``segments``, in order.
 
-        A match found only after decoding carries ``Finding.transform``; its span is that of the encoded text. Raises
-        TooManyMatches if the segments together hold more than MOST_MATCHES anchors.
+        They are a rule's first match in each segment, and every match of one whose action is to mask. One found only
+        after decoding carries ``Finding.transform``; its span is that of the encoded text. Raises TooManyMatches if the
+        segments together hold more than MOST_MATCHES anchors and matches of patterns.
         """
         findings: list[Finding] = []
         matches = 0
@@ -65,13 +90,23 @@ class RuleSet:
         """Return the items that a match of the rule with that id is evidence of; none for a rule that is not there."""
         return self._items.get(rule, ())
 
-    def open(self, source: Source, blocking: frozenset[str]) -> ChannelScreen:
+    def open(
+        self,
+        source: Source,
+        blocking: frozenset[str],
+        score: Score | None = None,
+        score_most: Action = Action.FLAG,
+    ) -> ChannelScreen | ScoredScreen:
         """Return a fresh incremental screen of the output rules for one channel of one choice.
 
-        ``source`` is OUTPUT, REASONING or TOOL_ARGUMENTS; any other raises KeyError.
+        ``blocking``: categories under which rules block, or mask. ``score`` reads along, and at most ``score_most`` is
+        done about what it finds: where that is BLOCK, text waits for it. ``source`` is OUTPUT, REASONING or
+        TOOL_ARGUMENTS; any other raises KeyError.
         """
-        automaton, reach = self._channels[source]
-        return ChannelScreen(automaton, reach, source, blocking, mask(blocking))
+        program = self._channels[source]
+        if score is not None and score_most is Action.BLOCK and blocking:
+            return ScoredScreen(ChannelScreen(program, source, blocking), score, blocking)
+        return ChannelScreen(program, source, blocking, score, score_most)
 
     def _scan(self, segment: Segment, findings: list[Finding]) -> int:
         """Add the findings in ``segment`` and return how many matches were looked at."""
@@ -79,50 +114,115 @@ class RuleSet:
         folded = fold(text)
         octets = view(folded)
         raw = self._finder.raw(octets)
-        if not raw and "%" not in text and "&" not in text and "@" not in text and "$" not in text:
-            return 0
-        found: set[str] = set()
-        self._match(segment, folded, self._finder.hits(folded, octets, raw), None, found, findings)
+        sifted = self._sieve.sift(folded.encode()) if self.patterns else ()
+        # In ASCII what is disguised shows as it is.
+        seen = () if text.isascii() else self._signs.sift(octets)
         matches = len(raw)
-        signs = self._finder.triggered(raw)
-        for variant in variants(text, long_word=_LONG_WORD in signs, spaced=_SPACED in signs, leet=_LEET in signs):
+        look: _Look | None = None
+        if raw or sifted:
+            look = _Look(self, segment, findings)
+            matches += look.at(folded, self._finder.hits(folded, octets, raw), sifted, None)
+        for variant in variants(text, long_word=_LONG_WORD in seen, spaced=_SPACED in seen, leet=_LEET in seen):
             decoded = fold(variant.text)
             hits = self._finder.find(decoded)
             matches += len(hits)
-            self._match(segment, decoded, hits, variant, found, findings)
+            sifted = self._sieve.sift(decoded.encode()) if self.patterns else ()
+            if hits or sifted:
+                look = look or _Look(self, segment, findings)
+                matches += look.at(decoded, hits, sifted, variant)
         return matches
 
-    def _match(
-        self,
-        segment: Segment,
-        folded: str,
-        hits: Sequence[tuple[int, int, int]],
-        variant: Variant | None,
-        found: set[str],
-        findings: list[Finding],
-    ) -> None:
-        places: Offsets | None = None
-        first = len(findings)
+
+class _Look:
+    """One look at a segment and its variants: which rules have been found, and what is masked already."""
+
+    __slots__ = ("_findings", "_found", "_masked", "_rules", "_segment")
+
+    def __init__(self, rules: RuleSet, segment: Segment, findings: list[Finding]) -> None:
+        self._rules = rules
+        self._segment = segment
+        self._findings = findings
+        self._found: set[str] = set()
+        self._masked: dict[str, list[tuple[int, int]]] = {}
+        """By rule, in order: where its matches begin, and how far those that begin there or before reach."""
+
+    def at(
+        self, folded: str, hits: Sequence[tuple[int, int, int]], sifted: Iterable[int], variant: Variant | None
+    ) -> int:
+        """Add what fires in ``folded``, the segment or a variant of it; return how many patterns' matches there were.
+
+        ``hits`` are those of anchors, ``sifted`` the places of patterns that may match.
+        """
+        source, found, matches = self._segment.source, self._found, 0
+        fired: list[tuple[int, int, Rule]] = []
         for number, start, end in hits:
-            literal, rule = self._anchors[number]
-            if rule.id in found or segment.source not in rule.sources or not literal.bounded(folded, start):
+            literal, rule = self._rules.anchors[number]
+            if rule.id in found or source not in rule.sources or not literal.bounded(folded, start):
                 continue
-            if not folded.startswith(literal.text, start) or not rule.holds(folded, start, end, literal):
+            if folded.startswith(literal.text, start) and rule.holds(folded, start, end):
+                if rule.action is not Action.MASK:
+                    found.add(rule.id)
+                fired.append((start, end, rule))
+        for number in sifted:
+            pattern, rule = self._rules.patterns[number]
+            if rule.id in found or source not in rule.sources:
                 continue
-            found.add(rule.id)
-            if places is None:
-                places = Offsets()
-                places.extend(segment.text if variant is None else variant.text, len(folded), 0, 0, after_space=False)
+            spans = pattern.findall(folded)
+            matches += len(spans)
+            for start, end in spans:
+                if rule.holds(folded, start, end):
+                    fired.append((start, end, rule))
+                    if rule.action is not Action.MASK:
+                        found.add(rule.id)
+                        break
+        if fired:
+            self._add(folded, fired, variant)
+        return matches
+
+    def _add(self, folded: str, fired: Iterable[tuple[int, int, Rule]], variant: Variant | None) -> None:
+        segment = self._segment
+        places = Offsets()
+        text = segment.text if variant is None else variant.text
+        places.extend(text, len(folded), 0, 0, after_space=False)
+        found: list[Finding] = []
+        for start, end, rule in fired:
             low, high = places.original(start), places.original(end - 1) + 1
             transform = None
             if variant is not None:
                 (low, high), transform = variant.span(low, high), variant.transform
-            findings.append(Finding(rule.id, rule.category, low, high, segment.source, segment.path, transform))
-        findings[first:] = sorted(findings[first:], key=lambda finding: (finding.start, finding.end, finding.rule))
+            found.append(
+                Finding(rule.id, rule.category, low, high, segment.source, segment.path, transform, rule.action)
+            )
+        found.sort(key=_place)
+        if any(finding.most is Action.MASK for finding in found):
+            found = self._uncovered(found)
+        self._findings += found
+
+    def _uncovered(self, found: Sequence[Finding]) -> list[Finding]:
+        """Return ``found``, in order, without what is masked by the same rule already.
+
+        Two patterns may match the same, and a variant holds what is not encoded, too.
+        """
+        kept = []
+        fresh: dict[str, int] = {}
+        for finding in found:
+            if finding.most is Action.MASK:
+                covered = self._masked.setdefault(finding.rule, [])
+                at = bisect_right(covered, finding.start, key=_start) - 1
+                if finding.end <= max(fresh.get(finding.rule, 0), covered[at][1] if at >= 0 else 0):
+                    continue
+                fresh[finding.rule] = max(fresh.get(finding.rule, 0), finding.end)
+            kept.append(finding)
+        for rule in fresh:
+            spans = sorted([*self._masked[rule], *((one.start, one.end) for one in kept if one.rule == rule)])
+            ends = accumulate((end for _, end in spans), max)
+            self._masked[rule] = [(start, end) for (start, _), end in zip(spans, ends, strict=True)]
+        return kept
 
 
-def _reach(rule: Rule) -> int:
-    """Return how far around an anchor the rule looks, in folded characters."""
-    contexts = (*rule.requires, *rule.forbids)
-    phrases = max((len(exemption.phrase.text) for exemption in rule.exceptions), default=0)
-    return 2 * max((context.within for context in contexts), default=0) + phrases
+def _place(finding: Finding) -> tuple[int, int, str]:
+    return finding.start, finding.end, finding.rule
+
+
+def _start(span: tuple[int, int]) -> int:
+    return span[0]

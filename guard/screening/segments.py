@@ -31,3 +31,5 @@ class Segment(NamedTuple):
     source: Source
     text: str
     path: str = ""
+    again: bool = False
+    """True: its texts are segments of their own too; here they are read together, as a template may put them."""

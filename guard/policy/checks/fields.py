@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from guard.exchange.snapshot import FieldAction
+from guard.exchange.unscanned import PartAction, PartKind
 from guard.licensing.license import License
 from guard.policy.checks.stacks import stacks_in_use
 from guard.policy.config import Config
@@ -39,6 +40,7 @@ def unread(config: Config, document: Document, packs: Mapping[str, License]) -> 
             if own is not None and own.action is FieldAction.ALLOW:
                 found = f"allowed, and no rule reads it, while {', '.join(blocked)} is blocked for {name}"
                 yield document.caution(("outputs", "fields", capability), found)
-        if config.screening.unscannable == "allow":
-            found = f"images, audio and files pass unread, while {', '.join(blocked)} is blocked for {name}"
+        passing = [kind for kind in PartKind if config.screening.unscannable.of(kind) not in {None, PartAction.DENY}]
+        if passing:
+            found = f"{', '.join(passing)} pass unread, while {', '.join(blocked)} is blocked for {name}"
             yield document.caution(("screening", "unscannable"), found)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from guard.exchange.snapshot import FieldAction, FieldRule
+from guard.exchange.unscanned import STRICTNESS, PartAction, PartKind
 from guard.licensing.license import License
 from guard.licensing.purpose import narrow
 from guard.policy.checks.stacks import stacks_in_use
@@ -42,6 +43,7 @@ def tenants(config: Config, document: Document, packs: Mapping[str, License], ke
         yield from _actions(tenant, config, document, at, own)
         yield from _fields(tenant, config, document, at, own)
         yield from _choices(tenant, config, document, at)
+        yield from _parts(tenant, config, document, at)
         yield from _purpose(tenant, config, document, keyfile, at)
     header = config.identity.namespace_header
     if any(tenant.match.namespace for tenant in config.tenants.values()) and not document.misses(("identity",)):
@@ -102,7 +104,7 @@ def _actions(
 
 
 def _from(least: Action) -> str:
-    return " or ".join(action.name.lower() for action in Action if action >= least)
+    return " or ".join(action.name.lower() for action in Action if action >= least and action is not Action.MASK)
 
 
 def _fields(
@@ -134,12 +136,28 @@ def _choices(tenant: TenantConfig, config: Config, document: Document, at: Locat
     for name, where, own, base, order in (
         ("at_limit", "usage", tenant.at_limit, usage.at_limit, tuple(map(str, AT_LIMIT))),
         ("system_prompts", "screening", tenant.system_prompts, screening.system_prompts, ("off", "flag", "block")),
-        ("unscannable", "screening", tenant.unscannable, screening.unscannable, ("allow", "deny")),
     ):
         if own is None or document.misses((where, name)) or order.index(own) >= order.index(base):
             continue
         found = f"'{own}' is looser than {where}.{name} ('{base}')"
         yield document.problem((*at, name), found, " or ".join(order[order.index(base) :]))
+
+
+def _parts(tenant: TenantConfig, config: Config, document: Document, at: Location) -> Iterator[Problem]:
+    own, base = tenant.unscannable, config.screening.unscannable
+    if own is None or document.misses(("screening", "unscannable")):
+        return
+    for kind in PartKind:
+        mine, floor = own.of(kind), base.of(kind) or PartAction.DENY
+        if mine is None or STRICTNESS.index(mine) >= STRICTNESS.index(floor):
+            continue
+        named = getattr(own, kind) is not None
+        by = f"screening.unscannable.{kind}" if getattr(base, kind) is not None else "screening.unscannable"
+        where: Location = (*at, "unscannable", kind) if named else (*at, "unscannable")
+        allowed = " or ".join(STRICTNESS[STRICTNESS.index(floor) :])
+        yield document.problem(where, f"'{mine}' is looser than {by} ('{floor}')", allowed)
+        if not named:
+            return
 
 
 def _purpose(

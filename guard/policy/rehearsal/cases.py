@@ -94,6 +94,10 @@ class RunRules(RuleCache):
         return self._compiled[key]
 
 
+_UNSCORED = {"screening": {"learned": {"prompts": "off", "outputs": "off"}, "neural": {"scope": "off"}}}
+"""Cases of a license say what the license and the rules mean, whatever a model makes of their words."""
+
+
 class Bench:
     """Runs cases: policies are loaded as a gateway loads them, each once for all cases that share it.
 
@@ -145,7 +149,8 @@ class Bench:
             path = cases.path.parent / content.config
             return load(path, today=day, environment=self._environment, rules=self._rules).snapshot, content.model
         model = content.model or SERVED
-        overrides = _merged(settings_for(content.license or (), model, _caller(case)), case.settings)
+        overrides = _merged(settings_for(content.license or (), model, _caller(case)), _UNSCORED)
+        overrides = _merged(overrides, case.settings)
         if self._packs:
             overrides.setdefault("policies", self._packs)
         try:

@@ -112,6 +112,9 @@ class _Unmetered:
     def not_evaluated(self, reason: str) -> None:
         """Count nothing."""
 
+    def parts(self, kind: str, outcome: str, number: int) -> None:
+        """Count nothing."""
+
     def unaccepted(self, license: str) -> None:
         """Count nothing."""
 

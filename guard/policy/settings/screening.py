@@ -5,7 +5,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from guard.policy.settings.judge import JudgeConfig
+from guard.policy.settings.learned import LearnedConfig
+from guard.policy.settings.neural import NeuralConfig
 from guard.policy.settings.section import Section
+from guard.policy.settings.unscannable import Unscannable, UnscannableConfig
 from guard.policy.values import ActionName, CategoryCode
 
 
@@ -30,6 +34,12 @@ class ScreeningConfig(Section):
         examples=["[my-rules.yaml]"],
         description="Rule files or directories of your own, besides the shipped ones.",
     )
+    rule_packs: tuple[Literal["privacy"], ...] = Field(
+        default=(),
+        examples=["[privacy]"],
+        description="Shipped rules that act only where they are asked for: `privacy` masks e-mail addresses, phone, "
+        "card and account numbers and national ids in prompts and answers.",
+    )
     actions: dict[CategoryCode, ActionName] = Field(
         default_factory=dict,
         examples=["{S6: block}"],
@@ -44,6 +54,17 @@ class ScreeningConfig(Section):
         description="The most that is done about findings in system prompts: applications write there what a model "
         "must refuse, in the words of the rules. `block` where callers are strangers.",
     )
-    unscannable: Literal["deny", "allow"] = Field(
-        default="deny", description="Parts no text rule can read (images, audio, files)."
+    unscannable: Unscannable = Field(
+        default=UnscannableConfig(),
+        examples=["{image: mark}"],
+        description="Parts no text rule can read: `deny`, `mark` or `allow` for every kind, or by kind.",
+    )
+    learned: LearnedConfig = Field(
+        default=LearnedConfig(), description="A small model of words and their neighbors, in every process."
+    )
+    neural: NeuralConfig = Field(
+        default=NeuralConfig(), description="A small transformer that reads prompts beside the upstream call."
+    )
+    judge: JudgeConfig | None = Field(
+        default=None, description="A guard model behind an OpenAI-compatible endpoint; none is asked without it."
     )

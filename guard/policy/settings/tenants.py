@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from guard.policy.settings.section import Section
 from guard.policy.settings.terms import TermsConfig
+from guard.policy.settings.unscannable import Unscannable
 from guard.policy.values import ActionName, CapabilityName, CategoryCode, FieldChoice, Purpose
 
 
@@ -80,7 +81,5 @@ class TenantConfig(Section):
     system_prompts: Literal["flag", "block", "off"] | None = Field(
         default=None, description="As `screening.system_prompts`; no looser."
     )
-    unscannable: Literal["deny", "allow"] | None = Field(
-        default=None, description="As `screening.unscannable`; no looser."
-    )
+    unscannable: Unscannable | None = Field(default=None, description="As `screening.unscannable`; no looser.")
     terms: tuple[TermsConfig, ...] = Field(default=(), description="Terms of licenses that the tenant accepted.")

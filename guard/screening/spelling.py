@@ -1,0 +1,125 @@
+"""Tricks of spelling undone: spaced-out letters, leetspeak, other signs for spaces, reversed text, rot13."""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from guard.screening.signs import COMMON, ROT13, Sign
+
+_LONE = r"[^\W_](?![^\W_])"
+"""A letter with none behind it."""
+_BETWEEN = r"[ \t]{0,2}(?P=by)(?:[ \t]{0,3}(?P=by))?[ \t]{0,2}"
+_SPACED = re.compile(
+    rf"(?<![^\W_]){_LONE}(?:"
+    rf"(?=[ \t]{{0,2}}(?P<by>[^\w\s]|_))(?:{_BETWEEN}{_LONE}){{2}}(?:(?:{_BETWEEN}|[ \t\n]{{1,3}}){_LONE})+"
+    rf"|(?:[ \t]{{1,8}}{_LONE}){{3,}})"
+)
+"""Four letters or more with one and the same character between them, or with blanks; words are further apart."""
+_AFTER_ARTICLE = re.compile(r"(?<=[aAiI] )" + _SPACED.pattern)
+_LETTER = re.compile(r"([^\W_])")
+
+_LEET = str.maketrans("013456789@$\u20ac\u00a3", "oieasgtbgasel")
+_LEET_L = _LEET | str.maketrans("1|", "ll")
+_LEET_SIGNS = re.compile(r"(?<=[A-Za-z0-9@$])[!|+](?=[A-Za-z0-9@$])")
+_ONES = re.compile(r"(?<=[1l])1|1(?=1)")
+_SIGN_LETTERS = {"!": "i", "|": "i", "+": "t"}
+
+_SPACES = str.maketrans(dict.fromkeys("_+.,/|~=:;", " "))
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_ENGLISH = tuple(f" {word} " for word in COMMON)
+
+
+class Trick(NamedTuple):
+    """A text with one trick undone."""
+
+    name: str
+    text: str
+    runs: tuple[tuple[int, int, int], ...] | None = None
+    """Start and end of what was replaced in the original, and the length it has now; None: character by character."""
+    backwards: bool = False
+    """True: the characters stand in the opposite order."""
+
+
+def tricks(text: str, given: Collection[int]) -> Iterator[Trick]:
+    """Yield ``text`` with each trick undone that there is a sign of."""
+    if Sign.SPACED in given:
+        for pattern in (_SPACED, _AFTER_ARTICLE):
+            found = replaced(text, pattern, joined, "spaced")
+            if found is not None:
+                yield found
+    if Sign.LEET in given:
+        signed = _LEET_SIGNS.sub(_letter, text)
+        yield Trick("leet", signed.translate(_LEET))
+        if "1" in text or "|" in text:
+            yield Trick("leet", text.translate(_LEET_L))
+    if Sign.NO_SPACES in given:
+        yield Trick("separators", text.translate(_SPACES))
+    if Sign.BACKWARDS in given or Sign.REVERSED_WORD in given:
+        yield Trick("reversed", backwards(text), backwards=True)
+        found = replaced(text, _WORD, backwards, "reversed words")
+        if found is not None:
+            yield found
+    if Sign.ROTATED in given or Sign.ROTATED_WORD in given:
+        yield Trick("rot13", rotated(text))
+
+
+def english(lowered: str) -> int:
+    """Return how many of the commonest English words a text in lower case holds: 0 or 1 is few."""
+    padded = f" {lowered} "
+    return sum(word in padded for word in _ENGLISH)
+
+
+def rotated(text: str) -> str:
+    """Return ``text`` with its ASCII letters moved by 13 places."""
+    return text.translate(ROT13)
+
+
+def backwards(text: str) -> str:
+    """Return ``text`` from its end to its beginning."""
+    return text[::-1]
+
+
+def spaced_out(text: str) -> str:
+    """Return ``text`` with spaced-out letters joined."""
+    return _SPACED.sub(_joined_match, text)
+
+
+def respelled(word: str, letters: Mapping[int, int | str]) -> str:
+    """Return ``word`` with the letters that its digits stand for: a one beside another one, or behind an L, is an L."""
+    return _ONES.sub("l", word).translate(letters)
+
+
+def replaced(text: str, pattern: re.Pattern[str], change: Callable[[str], str], name: str) -> Trick | None:
+    """Return ``text`` with every match of ``pattern`` changed; None if nothing is."""
+    parts: list[str] = []
+    runs: list[tuple[int, int, int]] = []
+    done = 0
+    for match in pattern.finditer(text):
+        changed = change(match[0])
+        parts += (text[done : match.start()], changed)
+        runs.append((match.start(), match.end(), len(changed)))
+        done = match.end()
+    if not runs:
+        return None
+    parts.append(text[done:])
+    return Trick(name, "".join(parts), tuple(runs))
+
+
+def joined(run: str) -> str:
+    """Return spaced-out letters as words: what stands between most of them separates letters, anything wider words."""
+    letters = _LETTER.split(run)
+    gaps = letters[2:-1:2]
+    blank = all(gap.isspace() for gap in gaps)
+    least = min(map(len, gaps))
+    narrow = [len(gap) == least if blank else len(gap.strip()) == 1 for gap in gaps]
+    return letters[1] + "".join(
+        letter if close else f" {letter}" for letter, close in zip(letters[3::2], narrow, strict=True)
+    )
+
+
+def _joined_match(match: re.Match[str]) -> str:
+    return joined(match[0])
+
+
+def _letter(match: re.Match[str]) -> str:
+    return _SIGN_LETTERS[match[0]]
