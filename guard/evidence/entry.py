@@ -6,9 +6,9 @@ Its *canonical* form is the same object without ``prev`` and ``hash``, and ``has
 of a file has ``seq`` 1 and a ``prev`` of 64 zeros, so an entry's ``seq`` is also its line number.
 
 The journal itself writes ``open``, ``close``, ``torn``, ``damaged`` and ``gap``; its users write ``start``, ``stop``,
-``decision``, ``receipt``, ``reload``, ``threshold``, ``export_check``, ``candidate``, ``candidate_reload``,
-``usage_import`` and ``usage_declared``. Facts hold keyed digests, ids and numbers, never user text, never a raw
-identity: that is the caller's duty, because the journal cannot tell a digest from a name.
+``decision``, ``late_findings``, ``receipt``, ``reload``, ``threshold``, ``export_check``, ``candidate``,
+``candidate_reload``, ``usage_import`` and ``usage_declared``. Facts hold keyed digests, ids and numbers, never user
+text, never a raw identity: that is the caller's duty, because the journal cannot tell a digest from a name.
 """
 
 from collections.abc import Iterator, Mapping

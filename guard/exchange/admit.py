@@ -7,6 +7,7 @@ from guard.exchange.exchange import Exchange
 from guard.exchange.inquiry import FieldUse
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.snapshot import FieldAction, FieldRule, ModelPolicy
+from guard.exchange.unscanned import PartAction
 from guard.licensing.need import Need
 
 TEXT_FIELDS = frozenset({"messages", "prompt", "input"})
@@ -53,11 +54,12 @@ def admit(exchange: Exchange) -> Refusal | None:
         return exchange.refuse(
             Refusal(400, Code.FIELD_DENIED, f"Unknown request fields are not accepted here: {names}.")
         )
-    if inquiry.unscannable and surface.unscannable == "deny":
-        where = inquiry.unscannable[0]
-        return exchange.refuse(
-            Refusal(403, Code.FIELD_DENIED, f"Only text can be checked here; {where} is of another kind.")
-        )
+    if inquiry.unscannable:
+        exchange.unscanned = [(part, surface.unscannable[part.kind]) for part in inquiry.unscannable]
+        denied = next((part for part, action in exchange.unscanned if action is PartAction.DENY), None)
+        if denied is not None:
+            message = f"Only what can be read is checked here, and so served; {denied.path} is of kind {denied.kind}."
+            return exchange.refuse(Refusal(403, Code.FIELD_DENIED, message))
     for use in inquiry.uses:
         rule = model.fields.get(use.capability)
         if rule is None or rule.action is FieldAction.ALLOW:

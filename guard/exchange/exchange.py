@@ -9,8 +9,9 @@ from guard.exchange.refusal import SHADOWED, Code, Refusal
 from guard.exchange.services import Services
 from guard.exchange.snapshot import Entitlement, Mode, ModelPolicy, Ruling, Snapshot
 from guard.exchange.tenant import Tenant
+from guard.exchange.unscanned import PartAction, UnscannedPart
 from guard.screening.findings import Finding
-from guard.screening.segments import Direction
+from guard.screening.segments import Direction, Segment
 from guard.usage.counter import Reservation
 
 
@@ -35,13 +36,30 @@ class Exchange:
     shadowed: list[Refusal] = field(default_factory=list)
     """What would have ended it, were it not in shadow: the mode, the check or the rule."""
     findings: list[tuple[Direction, Finding, Ruling]] = field(default_factory=list)
+    masking: bool = False
+    """True: something in the prompt has to be replaced before it is sent."""
+    sent: list[Segment] | None = None
+    """The texts of the prompt as they are sent, where something was replaced."""
     not_evaluated: list[str] = field(default_factory=list)
     """Checks that could not be made, by reason: never a pass (invariant 6)."""
+    risk: float | None = None
+    """Risk of the prompt by the learned tier, None if not scored."""
+    scanned: int = 0
+    """Texts of the request that the rules read."""
+    unscanned: list[tuple[UnscannedPart, PartAction]] = field(default_factory=list)
+    """Parts that no rule reads, with what the policy does about them."""
     obligations: list[str] = field(default_factory=list)
     unaccepted: list[tuple[str, str]] = field(default_factory=list)
     """(license, clause) of terms that flow down to this caller and that nobody accepted for it."""
     unruled: list[tuple[Direction, Finding]] = field(default_factory=list)
     """Findings that the policy does nothing about: another policy might."""
+    deferred: list[Finding] = field(default_factory=list)
+    """What the learned tier found and the neural tier is asked about: it counts if that one cannot answer."""
+    settled: bool = False
+    """True once the neural tier has decided about them."""
+    assessed: list[Finding] = field(default_factory=list)
+    """What checks beside the call to the model found in the prompt before the exchange was recorded, as they said it:
+    another policy may rule otherwise on it."""
     answer: list[tuple[tuple[int, str], str | None]] | None = None
     """What the server behind answered, by channel and piece (None: the channel's end), in the order it came; kept only
     where a candidate policy is to read it."""
@@ -72,6 +90,11 @@ class Exchange:
     def named(self) -> ModelPolicy | None:
         """The policy of the model; of a request refused before it was admitted, of the one it names."""
         return self.model or self.snapshot.serving(self.inquiry.model)
+
+    @property
+    def marked(self) -> str:
+        """The kinds of the parts that pass unread and are to be told of, in one line; mostly empty."""
+        return ", ".join(sorted({part.kind for part, action in self.unscanned if action is PartAction.MARK}))
 
     @property
     def license(self) -> str:

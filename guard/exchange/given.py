@@ -1,6 +1,7 @@
 """What a decision was given: everything it rested on but the texts, so that another policy can be held against it."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ def given(exchange: Exchange) -> dict[str, Any]:
         "tenant": exchange.tenant.name if exchange.tenant is not None else None,
         "uses": [[use.capability, use.field, _number(use.value)] for use in inquiry.uses],
         "choices": inquiry.choices if inquiry.asked is None else inquiry.asked,
-        "unscannable": len(inquiry.unscannable),
+        "unscannable": dict(Counter(part.kind.value for part in inquiry.unscannable)),
         "unknown": len(inquiry.unknown),
         "purpose": _stated(exchange),
         "country": country_of(exchange) if exchange.snapshot.surface.country_headers else None,
@@ -69,6 +70,8 @@ def _span(direction: Direction, finding: Finding) -> dict[str, Any]:
         "start": finding.start,
         "end": finding.end,
         "transform": finding.transform,
+        "most": finding.most.name.lower(),
+        "score": finding.score,
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from guard.exchange.unscanned import UnscannedPart
 from guard.screening.segments import Segment
 
 
@@ -31,8 +32,8 @@ class Inquiry:
     uses: list[FieldUse] = field(default_factory=list)
     claimed: Mapping[str, str] = field(default_factory=dict)
     """Body identity fields by name: ``user``, ``litellm_metadata.user``, ``metadata.user_id`` ..."""
-    unscannable: list[str] = field(default_factory=list)
-    """Paths of parts no text rule can read (images, audio, files)."""
+    unscannable: list[UnscannedPart] = field(default_factory=list)
+    """Parts no text rule can read (images, audio, files)."""
     unknown: list[str] = field(default_factory=list)
     """Top-level fields that were dropped because no parser of ours knows them."""
     token_prompts: list[list[int]] = field(default_factory=list)

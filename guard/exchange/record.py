@@ -7,8 +7,12 @@ from typing import Any, NamedTuple
 from guard.exchange.exchange import Exchange
 from guard.exchange.given import given
 from guard.exchange.refusal import Code, Refusal
+from guard.exchange.unscanned import PartAction
 from guard.screening.findings import Action
 from guard.screening.segments import Source
+
+OUTCOMES = {PartAction.DENY: "denied", PartAction.ALLOW: "allowed", PartAction.MARK: "marked"}
+"""Of parts that no rule reads."""
 
 
 class Verdict(StrEnum):
@@ -71,10 +75,14 @@ def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = 
         meter.finding(finding.category, direction.value, ruling.action.name.lower())
     for why in exchange.not_evaluated:
         meter.not_evaluated(why)
+    if exchange.scanned:
+        meter.parts("text", "scanned", exchange.scanned)
+    for part, action in exchange.unscanned:
+        meter.parts(part.kind.value, OUTCOMES[action], 1)
     for license, _ in exchange.unaccepted:
         meter.unaccepted(license)
     audit = exchange.services.audit
-    notable = decided is not Verdict.ALLOW or exchange.obligations
+    notable = decided is not Verdict.ALLOW or exchange.obligations or exchange.marked
     if audit is not None and (notable or exchange.snapshot.every_decision):
         audit.append("decision", facts(exchange, decided, ending))
     if exchange.services.provenance is not None and exchange.answered:
@@ -120,26 +128,34 @@ def facts(exchange: Exchange, decided: Verdict, ending: Ending) -> dict[str, Any
         "not_evaluated": exchange.not_evaluated,
         "obligations": [
             *exchange.obligations,
+            *([f"not read by any rule: {exchange.marked}"] if exchange.marked else []),
             *(f"terms of {license} ({clause}): no acceptance on record" for license, clause in exchange.unaccepted),
         ],
-        "findings": [
-            {
-                "direction": direction.value,
-                "rule": finding.rule,
-                "category": finding.category,
-                "action": ruling.action.name.lower(),
-                "license": ruling.license,
-                "clause": ruling.clause,
-                "source": finding.source.value,
-                "path": finding.path,
-                "start": finding.start,
-                "end": finding.end,
-                "transform": finding.transform,
-            }
-            for direction, finding, ruling in exchange.findings
-        ],
+        "findings": finding_facts(exchange),
         "given": given(exchange),
     }
+
+
+def finding_facts(exchange: Exchange) -> list[dict[str, Any]]:
+    """Return the facts of every finding with its ruling."""
+    return [
+        {
+            "direction": direction.value,
+            "rule": finding.rule,
+            "category": finding.category,
+            "action": ruling.action.name.lower(),
+            "license": ruling.license,
+            "clause": ruling.clause,
+            "source": finding.source.value,
+            "path": finding.path,
+            "start": finding.start,
+            "end": finding.end,
+            "transform": finding.transform,
+            "most": finding.most.name.lower(),
+            "score": finding.score,
+        }
+        for direction, finding, ruling in exchange.findings
+    ]
 
 
 def _refusal_facts(refusal: Refusal) -> dict[str, str | None]:
@@ -156,7 +172,9 @@ def _receipts(exchange: Exchange, served: Sequence[ServedChoice]) -> None:
     if provenance is None or model is None:
         return
     prompt = "\n".join(
-        segment.text for segment in exchange.inquiry.segments if segment.source is not Source.TOOL_DEFINITION
+        segment.text
+        for segment in exchange.inquiry.segments
+        if segment.source is not Source.TOOL_DEFINITION and not segment.again
     )
     for choice in served:
         exchange.services.meter.receipt()

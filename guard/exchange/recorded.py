@@ -21,7 +21,8 @@ from guard.exchange.screen_output import note_output
 from guard.exchange.screen_prompt import aup_refusal, judge_prompt
 from guard.exchange.services import Services
 from guard.exchange.snapshot import Mode, ModelPolicy, Snapshot
-from guard.screening.findings import Finding
+from guard.exchange.unscanned import PartKind, UnscannedPart
+from guard.screening.findings import Action, Finding
 from guard.screening.ruleset import RuleSet
 from guard.screening.segments import Direction, Source
 from guard.usage.counter import Admission, Reservation
@@ -29,6 +30,8 @@ from guard.usage.period import Kind
 from guard.usage.thresholds import AtLimit, Limit, State
 
 SCREENING_BROKEN = frozenset({"error", "too_many_matches", "token_prompts", "ledger"})
+MODELS = ("learned.", "neural.", "judge.")
+"""Before the category: ids of what was found by a model and no rule. Another policy asks the same models."""
 
 
 class Untold(NamedTuple):
@@ -46,7 +49,7 @@ def redecide_recorded(facts: Mapping[str, Any], candidate: Snapshot, active: Sna
     if given is None:
         return Untold("it was refused before it could be read, or recorded without what it rested on")
     refused = facts["refused"]
-    if (refused is not None and refused["code"] in UNAVAILABLE) or SCREENING_BROKEN & set(facts["not_evaluated"]):
+    if (refused is not None and refused["code"] in UNAVAILABLE) or _broken(facts["not_evaluated"]):
         return Untold("something was out of order, and a check could not be made")
     try:
         exchange = _exchange(facts, candidate)
@@ -70,7 +73,7 @@ def _exchange(facts: Mapping[str, Any], snapshot: Snapshot) -> Exchange:
         {use.field: use.value for use in uses},
         given["model"],
         uses=uses,
-        unscannable=["a part"] * min(given["unscannable"], 1),  # whether there are any decides, not how many
+        unscannable=_unscannable(given["unscannable"], snapshot),
         unknown=["a field"] * min(given["unknown"], 1),
         choices=given["choices"],
     )
@@ -81,6 +84,18 @@ def _exchange(facts: Mapping[str, Any], snapshot: Snapshot) -> Exchange:
     peer = str(trusted[0].network_address) if trusted else ""
     services = cast("Services", _Recorded(facts))
     return Exchange(snapshot, services, Head("POST", "", tuple(headers), peer, facts["reference"]), inquiry)
+
+
+def _unscannable(kinds: Mapping[str, int] | int, snapshot: Snapshot) -> list[UnscannedPart]:
+    """One part of each kind that was there: whether there is any decides, not how many. Raises CannotTell.
+
+    Entries of earlier releases say how many there were, of whatever kinds.
+    """
+    if not isinstance(kinds, int):
+        return [UnscannedPart(PartKind(kind), "a part") for kind in kinds]
+    if kinds and len(set(snapshot.surface.unscannable.values())) > 1:
+        raise CannotTell("of what kinds the parts were that no rule can read was not recorded")
+    return [UnscannedPart(PartKind.IMAGE, "a part")] if kinds else []
 
 
 def _before_text(exchange: Exchange, facts: Mapping[str, Any], before: Snapshot | None) -> list[str]:
@@ -128,7 +143,11 @@ def _screening(exchange: Exchange, facts: Mapping[str, Any], active: Snapshot) -
             found, unsettled = [], ["its rules are neither those of now nor the candidate's, and no text is kept"]
         else:
             stands, changed = _compared(then, rules)
-            found = [(direction, finding) for direction, finding in found if finding.rule in stands]
+            found = [
+                (direction, finding)
+                for direction, finding in found
+                if finding.rule in stands or finding.rule.startswith(MODELS)
+            ]
             if any(rule.id in changed and rule.category in model.rulings for rule in rules.rules):
                 unsettled = ["rules were added or changed, and no text is kept"]
     prompt = [finding for direction, finding in found if direction is Direction.PROMPT]
@@ -170,7 +189,14 @@ def _finding(item: Mapping[str, Any]) -> Finding:
         Source(item["source"]),
         item["path"],
         item["transform"],
+        Action.parse(item.get("most", "block")),
+        item.get("score"),
     )
+
+
+def _broken(reasons: Iterable[str]) -> bool:
+    """Return whether a check could not be made, by its reasons."""
+    return any(reason in SCREENING_BROKEN or reason.startswith(("neural_", "judge_")) for reason in reasons)
 
 
 class _Recorded:

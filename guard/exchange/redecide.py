@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
+from guard.exchange.assess import Assessor
 from guard.exchange.exchange import Exchange
 from guard.exchange.given import with_places
 from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.screen_output import OutputScreen
+from guard.exchange.screen_prompt import judge_prompt
 from guard.exchange.services import Meter, Services
 from guard.exchange.snapshot import Snapshot
 from guard.usage.count import Count
@@ -57,12 +59,15 @@ def redecide(finished: Exchange, snapshot: Snapshot, counts: Mapping[str, Count]
         None,
         finished.services.now,
         finished.services.on_failure,
+        assessors=[cast("Assessor", _Settled())] if finished.settled else (),
     )
     again = Exchange(snapshot, services, finished.head, asked)
     if inquiry.surface in OPTIONAL and inquiry.surface not in snapshot.surface.enabled:
         again.refuse(Refusal(403, Code.SURFACE_DENIED, f"The surface '{inquiry.surface}' is not open."))
         return Redecided(again, partial=False)
-    walk(again, (*BEFORE_TEXT, *BEFORE_FORWARD))
+    refusal = walk(again, (*BEFORE_TEXT, *BEFORE_FORWARD))
+    if refusal is None and finished.assessed and again.model is not None:
+        judge_prompt(again, again.model, finished.assessed)
     if again.refused is None and finished.answer is not None:
         _screen(again, finished.answer)
     if counter.missing:
@@ -81,6 +86,16 @@ def _screen(exchange: Exchange, answer: Sequence[tuple[tuple[int, str], str | No
         else:
             screen.feed(channel, text)
     screen.close()
+
+
+class _Settled:
+    """Stands for the check that decided in the learned tier's place: what it found is judged again."""
+
+    settles = True
+
+    def wanted(self, _exchange: Exchange) -> bool:
+        """It was."""
+        return True
 
 
 class _Foreseen:

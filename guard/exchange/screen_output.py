@@ -1,14 +1,45 @@
 """Screen the answer as it grows: nothing is cleared before every blocking rule has passed it (invariant 1)."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from guard.exchange.exchange import Exchange
 from guard.exchange.refusal import Refusal
 from guard.exchange.screen_prompt import aup_refusal, unavailable
 from guard.exchange.snapshot import Mode, ModelPolicy
 from guard.screening.findings import Action, Finding
-from guard.screening.holdback import ChannelScreen
 from guard.screening.segments import Direction, Source
+from guard.screening.stream.arguments import ArgumentScreen
+from guard.screening.stream.masks import Masks
+
+
+class Screen(Protocol):
+    """What screens one channel (``guard.screening.stream``)."""
+
+    seen: int
+
+    @property
+    def cleared(self) -> int:
+        """Characters that may be released."""
+
+    @property
+    def blocked(self) -> Finding | None:
+        """The finding that ended the text."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Every finding so far."""
+
+    @property
+    def masks(self) -> Masks:
+        """What is replaced, complete up to ``cleared``."""
+
+    def feed(self, text: str) -> None:
+        """Screen ``text`` on."""
+
+    def finish(self) -> None:
+        """The text ends here."""
+
 
 Channel = tuple[int, str]
 """A choice and the name of one of its growing texts (wire.dialect.Channel is one)."""
@@ -20,14 +51,16 @@ MOST_KEPT = 1_000_000
 class OutputScreen:
     """One answer's screens, one per channel, opened as channels appear."""
 
-    __slots__ = ("_blocked", "_blocking", "_exchange", "_screens", "reference")
+    __slots__ = ("_blocked", "_blocking", "_exchange", "_screens", "masked", "reference")
 
     def __init__(self, exchange: Exchange) -> None:
         model = exchange.model
         enforced = exchange.snapshot.mode is Mode.ENFORCE and model is not None
         self._exchange = exchange
-        self._blocking = model.blocking if enforced and model is not None else frozenset()
-        self._screens: dict[Channel, ChannelScreen] = {}
+        self._blocking = exchange.snapshot.holding(model) if enforced and model is not None else frozenset()
+        self._screens: dict[Channel, Screen] = {}
+        self.masked: set[int] = set()
+        """Choices in which something is masked."""
         self._blocked: dict[int, Refusal] = {}
         self.reference = exchange.head.reference
 
@@ -41,6 +74,8 @@ class OutputScreen:
         except Exception as error:  # noqa: BLE001 - a skipped check is never a pass (invariant 6)
             self._failed(channel, error)
             return
+        if screen.masks.spans:
+            self.masked.add(channel[0])
         if screen.blocked is not None and channel[0] not in self._blocked:
             self._block(channel, screen)
 
@@ -54,6 +89,8 @@ class OutputScreen:
         except Exception as error:  # noqa: BLE001 - as in feed
             self._failed(channel, error)
             return
+        if screen.masks.spans:
+            self.masked.add(channel[0])
         if screen.blocked is not None and channel[0] not in self._blocked:
             self._block(channel, screen)
 
@@ -61,6 +98,16 @@ class OutputScreen:
         """Return how many characters of ``channel`` may be released."""
         screen = self._screens.get(channel)
         return 0 if screen is None else screen.cleared
+
+    def touched(self, channel: Channel, start: int, end: int) -> bool:
+        """Return whether anything of the cleared characters ``start`` to ``end`` of ``channel`` is masked."""
+        screen = self._screens.get(channel)
+        return screen is not None and screen.masks.touch(start, end)
+
+    def released(self, channel: Channel, text: str, start: int) -> str:
+        """Return what leaves of ``text``, a cleared piece of ``channel`` that begins at ``start``."""
+        screen = self._screens.get(channel)
+        return text if screen is None else screen.masks.apply(text, start)
 
     def blocked(self, choice: int) -> Refusal | None:
         """Return the refusal that ended ``choice``, if any."""
@@ -74,18 +121,24 @@ class OutputScreen:
         for screen in self._screens.values():
             note_output(self._exchange, model, self._blocking, screen.findings)
 
-    def _open(self, channel: Channel) -> ChannelScreen:
+    def _open(self, channel: Channel) -> Screen:
         name = channel[1]
         source = Source.OUTPUT
         if name.startswith("reasoning"):
             source = Source.REASONING
         elif name.startswith("tool"):
             source = Source.TOOL_ARGUMENTS
-        screen = self._exchange.snapshot.rules.open(source, self._blocking)
+        snapshot, score, most = self._exchange.snapshot, None, Action.OFF
+        if snapshot.learned is not None and snapshot.learned.outputs is not Action.OFF:
+            most = snapshot.learned.outputs
+            score = snapshot.learned.model.open(source, blocks=most is Action.BLOCK and bool(self._blocking))
+        opened = snapshot.rules.open(source, self._blocking, score, most)
+        is_json = source is Source.TOOL_ARGUMENTS and ".arguments" in name
+        screen: Screen = ArgumentScreen(opened) if is_json else opened
         self._screens[channel] = screen
         return screen
 
-    def _block(self, channel: Channel, screen: ChannelScreen) -> None:
+    def _block(self, channel: Channel, screen: Screen) -> None:
         finding, model = screen.blocked, self._exchange.model
         assert finding is not None
         assert model is not None
@@ -116,9 +169,8 @@ def note_output(exchange: Exchange, model: ModelPolicy, blocking: frozenset[str]
             exchange.unruled.append((Direction.OUTPUT, finding))
             continue
         exchange.findings.append((Direction.OUTPUT, finding, ruling))
-        if ruling.action is Action.BLOCK and (
-            finding.category not in blocking or finding.rule in exchange.snapshot.shadowed_rules
-        ):
+        in_force = bool(blocking) and exchange.snapshot.enforced(model, finding)
+        if ruling.action is Action.BLOCK and not in_force:
             exchange.shadowed.append(aup_refusal(finding, ruling).referenced(exchange.head.reference))
 
 
@@ -153,13 +205,14 @@ class KeptOutputScreen(OutputScreen):
         super().finish(channel)
 
 
-class _Unscreened(ChannelScreen):
+class _Unscreened:
     """Clears everything: flag rules fail open, and the exchange says not_evaluated."""
 
-    def __init__(self, broken: ChannelScreen) -> None:
+    def __init__(self, broken: Screen) -> None:
         self.seen = self.cleared = broken.seen
         self.blocked = None
         self.findings = list(broken.findings)
+        self.masks = broken.masks
 
     def feed(self, text: str) -> None:
         """Clear ``text``."""

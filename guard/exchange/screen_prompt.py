@@ -18,11 +18,27 @@ def screen_prompt(exchange: Exchange) -> Refusal | None:
         return None
     try:
         findings = exchange.snapshot.rules.scan(exchange.inquiry.segments)
+        exchange.scanned = len(exchange.inquiry.segments)
+        learned = _learned(exchange)
     except Exception as error:  # noqa: BLE001 - whatever broke, a skipped check is never a pass (invariant 6)
         exchange.services.on_failure("screening.prompt", error)
         exchange.not_evaluated.append("too_many_matches" if isinstance(error, TooManyMatches) else "error")
-        return exchange.refuse(unavailable()) if model.blocking else None
-    return judge_prompt(exchange, model, findings)
+        return exchange.refuse(unavailable()) if exchange.snapshot.holding(model) else None
+    refusal = judge_prompt(exchange, model, findings)
+    if refusal is None and any(check.settles and check.wanted(exchange) for check in exchange.services.assessors):
+        # A check beside the call to the model decides in the learned tier's place.
+        exchange.deferred = learned
+        return None
+    return judge_prompt(exchange, model, learned) or refusal
+
+
+def _learned(exchange: Exchange) -> list[Finding]:
+    """Note the risk of the prompt by the learned tier, and return what it found."""
+    policy = exchange.snapshot.learned
+    if policy is None or policy.prompts is Action.OFF:
+        return []
+    exchange.risk, findings = policy.model.scan(exchange.inquiry.segments)
+    return [finding._replace(most=min(finding.most, policy.prompts)) for finding in findings]
 
 
 def judge_prompt(exchange: Exchange, model: ModelPolicy, findings: Iterable[Finding]) -> Refusal | None:
@@ -30,22 +46,31 @@ def judge_prompt(exchange: Exchange, model: ModelPolicy, findings: Iterable[Find
     blocked: Refusal | None = None
     noted = False
     for finding in findings:
-        ruling = exchange.snapshot.ruling(model, finding)
-        if ruling is not None and finding.source is Source.SYSTEM:
-            ruling = replace(ruling, action=min(ruling.action, exchange.snapshot.surface.system_prompts))
+        ruling = prompt_ruling(exchange, model, finding)
         if ruling is None or ruling.action is Action.OFF:
             exchange.unruled.append((Direction.PROMPT, finding))
             continue
         exchange.findings.append((Direction.PROMPT, finding, ruling))
+        if ruling.action is Action.MASK:
+            enforced = exchange.snapshot.enforced(model, finding)
+            exchange.masking |= enforced and not exchange.shadows(Code.AUP)
         if ruling.action is not Action.BLOCK:
             continue
-        if finding.category not in model.blocking or finding.rule in exchange.snapshot.shadowed_rules:
+        if not exchange.snapshot.enforced(model, finding):
             if not noted:
                 exchange.shadowed.append(aup_refusal(finding, ruling).referenced(exchange.head.reference))
                 noted = True
         elif blocked is None:
             blocked = aup_refusal(finding, ruling)
     return exchange.refuse(blocked) if blocked is not None else None
+
+
+def prompt_ruling(exchange: Exchange, model: ModelPolicy, finding: Finding) -> Ruling | None:
+    """Return what is done about ``finding`` of a prompt; None: nothing. In system prompts it is less."""
+    ruling = exchange.snapshot.ruling(model, finding)
+    if ruling is not None and finding.source is Source.SYSTEM:
+        return replace(ruling, action=min(ruling.action, exchange.snapshot.surface.system_prompts))
+    return ruling
 
 
 def aup_refusal(finding: Finding, ruling: Ruling) -> Refusal:

@@ -1,6 +1,6 @@
 """What an exchange needs from outside itself, handed in so that the core does no I/O of its own choosing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,6 +9,7 @@ from guard.usage.counter import UsageCounter
 from guard.usage.pseudonym import Pseudonyms
 
 if TYPE_CHECKING:
+    from guard.exchange.assess import AnswerAssessor, Assessor
     from guard.exchange.exchange import Exchange
 
 
@@ -41,6 +42,9 @@ class Meter(Protocol):
 
     def not_evaluated(self, reason: str) -> None:
         """Count one check that could not be made."""
+
+    def parts(self, kind: str, outcome: str, number: int) -> None:
+        """Count parts of requests by kind (``text`` or one that no rule reads) and what became of them."""
 
     def unaccepted(self, license: str) -> None:
         """Count one request of a caller for whom nobody accepted the terms of ``license``."""
@@ -85,3 +89,7 @@ class Services:
     """None where no candidate policy is set."""
     churn: Churn | None = None
     """Watches whether identities come back; None where nothing is served."""
+    assessors: "Sequence[Assessor]" = ()
+    """Checks of prompts that run beside the call to the model."""
+    answer_assessors: "Sequence[AnswerAssessor]" = ()
+    """Checks of finished answers."""

@@ -1,7 +1,7 @@
 """The policy a request is decided under: immutable, built once per load, held by the request from start to end."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from guard.exchange.credential import StoredKey
 from guard.exchange.refusal import Code
 from guard.exchange.trusted import TrustedHeader
+from guard.exchange.unscanned import PartAction, PartKind, every
 from guard.licensing.license import License
 from guard.licensing.lineage import Target
 from guard.licensing.need import Need
 from guard.licensing.notice import Notice
+from guard.screening.categories import OWN
 from guard.screening.findings import Action, Finding
+from guard.screening.learned.learned import Learned
+from guard.screening.neural.policy import NeuralPolicy
 from guard.screening.ruleset import RuleSet
 from guard.usage.thresholds import AtLimit, Limit
 
@@ -194,11 +198,20 @@ class SurfacePolicy:
     """``header``, ``body``: where a model's notices travel."""
     unknown_country: str = "deny"
     """``deny`` or ``allow`` for requests without a known country where a license excludes places."""
-    unscannable: str = "deny"
-    """``deny`` or ``allow`` for parts that no text rule can read (images, audio, files)."""
+    unscannable: Mapping[PartKind, PartAction] = field(default_factory=lambda: every(PartAction.DENY))
+    """What is done about parts that no text rule can read, of every kind."""
     system_prompts: Action = Action.FLAG
     """The most that is done about a finding in a system prompt. Applications write there what the model must refuse, in
     the very words of the rules; where callers are strangers, BLOCK closes the role to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedPolicy:
+    """The learned tier, and the most that it may do; OFF: it is not asked."""
+
+    model: Learned
+    prompts: Action
+    outputs: Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +251,11 @@ class Snapshot:
     """Rules that only record; ``rules`` was compiled with them."""
     every_decision: bool = False
     """True: plain allows are written into the audit chain too."""
+    learned: LearnedPolicy | None = None
+    neural: NeuralPolicy | None = None
+    """Which prompts the neural tier is asked about; None: none."""
+    judge: ModelPolicy | None = None
+    """The guard model that is asked, with what its own licenses want; None where there is none."""
     tenants: "Tenants | None" = None
     """Overlays for some callers; None where there are none."""
     warnings: tuple[str, ...] = ()
@@ -248,8 +266,33 @@ class Snapshot:
         return {at: ground == "shown" for at, ground in self.grounds.items()}
 
     def ruling(self, model: ModelPolicy, finding: Finding) -> Ruling | None:
-        """Return what is done about ``finding`` under ``model``, citing what its rule is evidence of; None: nothing."""
-        return model.ruling(finding.category, self.rules.items_of(finding.rule))
+        """Return what is done about ``finding`` under ``model``, citing what its rule is evidence of; None: nothing.
+
+        It is never more than the finding itself carries (``Finding.most``), and never less than what a rule of the
+        operator's does by itself: such a rule only adds to what the licenses ask for.
+        """
+        ruling = model.ruling(finding.category, self.rules.items_of(finding.rule))
+        own = self.rules.own_actions.get(finding.rule)
+        if own is not None and (ruling is None or ruling.action < own):
+            return Ruling(own)
+        if ruling is None or ruling.action <= finding.most:
+            return ruling
+        return replace(ruling, action=finding.most)
+
+    def holding(self, model: ModelPolicy) -> frozenset[str]:
+        """Return the categories whose findings block or are masked under ``model``.
+
+        OWN is among them where rules do so by themselves.
+        """
+        if not self.rules.acting or Code.AUP in self.shadowed_codes:
+            return model.blocking
+        return model.blocking | {OWN}
+
+    def enforced(self, model: ModelPolicy, finding: Finding) -> bool:
+        """Return whether the ruling on ``finding`` is more than recorded: its category, rule and check are in force."""
+        if finding.rule in self.rules.own_actions:
+            return finding.rule in self.rules.acting and Code.AUP not in self.shadowed_codes
+        return finding.category in model.blocking and finding.rule not in self.shadowed_rules
 
     def serving(self, name: str | None) -> ModelPolicy | None:
         """Return the policy of the model that a request means by ``name`` (None: it names none), if it is served."""

@@ -95,6 +95,9 @@ class Metrics:
         self._not_evaluated = _Bound(
             counter("guard_screen_not_evaluated_total", "Checks that could not be made.", "reason"), _increment
         )
+        self._parts = _Bound(
+            counter("guard_screen_parts_total", "Parts of requests by content type.", "type", "outcome"), _increment
+        )
         self._unaccepted = _Bound(
             counter("guard_terms_unaccepted_total", "Requests of callers without a recorded acceptance.", "license"),
             _increment,
@@ -131,6 +134,13 @@ class Metrics:
             )
         )  # fmt: skip
         """Observe the seconds that a piece of streamed text waited for its verdict."""
+        self.waited: Add = _observe(
+            Histogram(
+                "guard_screen_wait_seconds", "Time an answer's first byte waited for the checks beside the call.",
+                registry=registry, buckets=HOLDBACK_BUCKETS,
+            )
+        )  # fmt: skip
+        """Observe the seconds that an answer waited for checks that run beside the call to the model."""
         # Of several processes the worst one shows.
         self._reload_ok = Gauge(
             "guard_policy_last_reload_successful", "1 if the last load of the policy succeeded.",
@@ -165,6 +175,10 @@ class Metrics:
     def not_evaluated(self, reason: str) -> None:
         """Count one check that could not be made."""
         self._not_evaluated[(reason,)](1)
+
+    def parts(self, kind: str, outcome: str, number: int) -> None:
+        """Count parts of requests by kind and what became of them."""
+        self._parts[kind, outcome](number)
 
     def unaccepted(self, license: str) -> None:
         """Count one request of a caller for whom nobody accepted the terms of ``license``."""

@@ -22,7 +22,9 @@ from guard.exchange.exchange import Exchange
 from guard.exchange.record import Ending, ServedChoice, record
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.screen_output import KeptOutputScreen, OutputScreen
+from guard.transports.beside import Beside, wants
 from guard.transports.failure import UpstreamError
+from guard.transports.finished import FinishedChecks
 from guard.transports.incoming import Incoming
 from guard.transports.notices import MEMBER, NONE, into_event, render
 from guard.transports.reply import send_refusal, send_whole
@@ -38,7 +40,15 @@ Send = Callable[[Message], Awaitable[None]]
 log = logging.getLogger("guard")
 
 DROPPED = frozenset(
-    {b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"content-encoding", b"x-guard-reference"}
+    {
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"keep-alive",
+        b"content-encoding",
+        b"x-guard-reference",
+        b"x-guard-unscanned",
+    }
 )
 """Response headers that Guard writes itself or that belong to one hop only."""
 
@@ -63,6 +73,9 @@ class GuardedAnswer:
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._stream: AnswerStream | None = None
+        self._beside: Beside | None = None
+        """None where no check runs beside the call, and once all that hold have spoken."""
+        self._finished = FinishedChecks(exchange, runtime.late) if exchange.services.answer_assessors else None
         self._parts: list[bytes] = []
         self._size = 0
         self._begun = False
@@ -78,8 +91,11 @@ class GuardedAnswer:
 
     async def run(self, app: Callable[..., Awaitable[None]], scope: Scope) -> None:
         """Let ``app`` answer through this object, and end the answer correctly whatever becomes of it."""
+        beside = self._beside = self._assess()
         try:
             await app(scope, self._incoming, self._send)
+            if self._beside is not None:
+                await self._verdict(self._beside)
             if not self._done:
                 await self._break_off(502, "the server behind ended without an answer")
         except UpstreamError as error:
@@ -92,18 +108,43 @@ class GuardedAnswer:
             log.debug("the server behind failed, reference %s", self._exchange.head.reference, exc_info=True)
             await self._break_off(502, type(error).__name__)
         finally:
+            if beside is not None:
+                beside.close(answered=self._exchange.answered)
             self._close()
+
+    def _assess(self) -> Beside | None:
+        """Start the checks of the prompt that run beside the call, if there are any for it."""
+        exchange = self._exchange
+        wanted = [assessor for assessor in exchange.services.assessors if wants(assessor, exchange)]
+        return Beside(exchange, wanted, self._refuse, self._runtime.late) if wanted else None
+
+    async def _verdict(self, beside: Beside) -> None:
+        """Return when nothing has to wait for the checks any more; ``_done`` is set if nothing is to be sent."""
+        began = time.perf_counter()
+        if not beside.spoken:
+            await beside.verdict(self._incoming)
+        self._beside = None
+        if self._done:
+            return
+        if not beside.spoken:
+            self._ending, self._done = Ending.CLIENT, True
+        elif beside.holds:
+            self._runtime.metrics.waited(time.perf_counter() - began)
 
     def _close(self) -> None:
         self._screen.close()
         exchange = self._exchange
         if self._stream is not None:
             self._served = [ServedChoice(*choice) for choice in self._stream.answered()]
+        if self._finished is not None and exchange.answered:
+            self._finished.later(self._served)
         if exchange.refused is not None and self._ending is Ending.SERVED:
             self._ending = Ending.CUT if exchange.answered else Ending.REFUSED
         record(exchange, self._ending, self._served)
 
     async def _send(self, message: Message) -> None:
+        if self._beside is not None:
+            await self._verdict(self._beside)
         if self._done:
             return
         if message["type"] == "http.response.start":
@@ -186,6 +227,12 @@ class GuardedAnswer:
             await self._break_off(502, str(error))
             return
         self._served = [ServedChoice(*choice) for choice in surface.answered(answer)]
+        if self._finished is not None:
+            refusal = await self._finished.verdict(self._served)
+            if refusal is not None:
+                self._served = ()
+                await self._refuse(refusal)
+                return
         if self._member:
             answer[MEMBER] = self._notices.facts
         body = encode(answer)
@@ -205,6 +252,8 @@ class GuardedAnswer:
         headers = [pair for pair in self._headers if pair[0] not in DROPPED]
         headers.append((b"x-guard-reference", self._exchange.head.reference.encode()))
         headers.extend(extra)
+        if self._exchange.marked:
+            headers.append((b"x-guard-unscanned", self._exchange.marked.encode()))
         if "header" in self._exchange.snapshot.surface.notice_carriers:
             headers.extend(self._notices.headers)
         self._begun = True
@@ -225,6 +274,8 @@ class GuardedAnswer:
 
     async def _break_off(self, status: int, why: str) -> None:
         """End the answer because the server behind failed: an error before the first byte, an error event after it."""
+        if self._beside is not None:
+            await self._verdict(self._beside)
         if self._done:
             return
         if self._incoming.gone:

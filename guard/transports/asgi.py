@@ -36,6 +36,7 @@ from guard.transports.runtime import Runtime
 from guard.wire import refusals, surfaces
 from guard.wire.body import decode
 from guard.wire.dialect import Malformed
+from guard.wire.requests.masking import mask_prompt
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -165,6 +166,8 @@ class GuardMiddleware:
             document = decode(raw, head.header(b"content-type"), max_depth=limits.max_depth)
             exchange = Exchange(snapshot, services, head, surface.parse(document))
             refusal = await self._decide(exchange, scope)
+            if refusal is None and exchange.masking:
+                refusal = mask_prompt(exchange, surface.parse)
             if refusal is None:
                 body = surface.encode(exchange.inquiry.document)
         except ClientGone:

@@ -105,9 +105,14 @@ class Incoming:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
+        await self.left()
+        return {"type": "http.disconnect"}
+
+    async def left(self) -> None:
+        """Return when the client has gone, or the server behind was cut off; the request message stays unread."""
         cut = self._cutting()
         if self.gone or cut.done():
-            return {"type": "http.disconnect"}
+            return
         listener = asyncio.ensure_future(self._receive())
         try:
             await asyncio.wait((listener, cut), return_when=asyncio.FIRST_COMPLETED)
@@ -116,8 +121,7 @@ class Incoming:
                 listener.cancel()
         if listener.done() and not listener.cancelled():
             listener.result()
-            self.gone = not cut.done()
-        return {"type": "http.disconnect"}
+            self.gone = self.gone or not cut.done()
 
     def _cutting(self) -> "asyncio.Future[None]":
         if self._cut is None:

@@ -57,11 +57,14 @@ def policy_facts(snapshot: Snapshot, history: Iterable[ReloadResult]) -> dict[st
 
 
 def obligation_facts(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return what is owed for the snapshot's models: by which of them, for what, what is stated and what Guard adds."""
+    """Return what is owed for the snapshot's models and judge: for which, why, what is stated and what Guard adds."""
     owing: dict[Obligation, list[str]] = {}
-    for model in _models(snapshot):
-        for obligation in all_obligations(model.licenses):
-            owing.setdefault(obligation, []).append(model.name)
+    owed_for = [(model.name, model.licenses) for model in _models(snapshot)]
+    if snapshot.judge is not None:
+        owed_for.append((f"{snapshot.judge.name} (judge)", snapshot.judge.licenses))
+    for name, licenses in owed_for:
+        for obligation in all_obligations(licenses):
+            owing.setdefault(obligation, []).append(name)
     carriers = sorted(snapshot.surface.notice_carriers)
     attested = _attested(snapshot)
     return [

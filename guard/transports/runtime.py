@@ -25,6 +25,8 @@ from guard.policy.candidate import CandidatePolicy
 from guard.policy.config import Config
 from guard.policy.watch import ActivePolicy
 from guard.transports import counts, readings
+from guard.transports.assessors import Assessors
+from guard.transports.beside import LateChecks
 from guard.transports.candidate import Comparison
 from guard.transports.stores import Stores
 from guard.transports.throttle import Throttle
@@ -90,6 +92,8 @@ class Runtime:
         self._states = States()
         self._strangers = Throttle(10, 100, time.monotonic)
         self._stores: Stores | None = None
+        self._assessors: Assessors | None = None
+        self.late = LateChecks()
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -118,11 +122,14 @@ class Runtime:
         """Open every store and begin to watch the policy. Raises when Guard could not do its work; idempotent."""
         if self._stores is not None:
             return
+        if self._assessors is None:
+            self._assessors = Assessors(self.config, self.registry, _failed)
+        assessors = await asyncio.to_thread(self._assessors.of_prompts, self.snapshot, starting=True)
         stores = self._stores = await asyncio.to_thread(Stores, self.config)
         self.log = Decisions(stores.journal, self.metrics)
         self.services = Services(
             stores.counter, stores.pseudonyms, self.metrics, self.log, stores.recorder, time.time, _failed,
-            churn=Churn(stores.calendar, _suspected),
+            churn=Churn(stores.calendar, _suspected), assessors=assessors, answer_assessors=self._assessors.of_answers,
         )  # fmt: skip
         self.registry.register(self._collector)
         started = {"policy": self.snapshot.hash, "mode": self.snapshot.mode.value}
@@ -148,6 +155,10 @@ class Runtime:
         stores, self._stores = self._stores, None
         if self._watcher is not None:
             self._watcher.cancel()
+        await self.late.stop()
+        if self._assessors is not None:
+            assessors, self._assessors = self._assessors, None
+            await asyncio.to_thread(assessors.close)
         self.log.append("stop", {"policy": self.snapshot.hash})
         self.registry.unregister(self._collector)
         await asyncio.to_thread(self.candidate.stop)
@@ -188,6 +199,9 @@ class Runtime:
         self.metrics.reloaded(ok=result.ok)
         self.log.append("reload", {**facts, "decisions": readings.recorded(self.snapshot)})
         await self._follow_candidate()
+        if result.changed and self._assessors is not None:
+            assessors = await asyncio.to_thread(self._assessors.of_prompts, self.snapshot)
+            self.services = replace(self.services, assessors=assessors)
         if result.ok:
             log.info("policy loaded: %s", result.hash[:12])
             for warning in self.snapshot.warnings if result.changed else ():

@@ -4,6 +4,7 @@ The request half turns a typed body into an Inquiry. The answer half turns upstr
 text per channel, and knows how that dialect ends an answer early.
 """
 
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, Protocol
 
 from guard.exchange.inquiry import Inquiry
@@ -33,6 +34,10 @@ class OutputGate(Protocol):
     reference: str
     """The id of the request, which errors inside a stream carry too."""
 
+    @property
+    def masked(self) -> AbstractSet[int]:
+        """Choices of which something leaves as something else."""
+
     def feed(self, channel: Channel, text: str) -> None:
         """Screen ``text`` as the continuation of ``channel``."""
 
@@ -41,6 +46,12 @@ class OutputGate(Protocol):
 
     def cleared(self, channel: Channel) -> int:
         """Characters of ``channel`` that may be released."""
+
+    def touched(self, channel: Channel, start: int, end: int) -> bool:
+        """Whether anything of the cleared characters ``start`` to ``end`` of ``channel`` is masked."""
+
+    def released(self, channel: Channel, text: str, start: int) -> str:
+        """What leaves of ``text``, a cleared piece of ``channel`` that begins at ``start``."""
 
     def blocked(self, choice: int) -> Refusal | None:
         """The refusal that ended ``choice``, if a blocking rule hit any of its channels."""

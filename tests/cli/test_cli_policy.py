@@ -144,5 +144,5 @@ def test_without_a_path_or_a_configuration_it_is_everything_that_ships(tmp_path,
     monkeypatch.delenv("GUARD_CONFIG", raising=False)
     assert run(["policy", "check"]) == 0, capsys.readouterr().err
     checked = [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()]
-    assert [Path(path).name for path in checked[:3]] == ["licenses", "aup", "tests"]
-    assert {Path(path).parent.name for path in checked[3:]} == {"examples"}
+    assert [Path(path).name for path in checked[:4]] == ["licenses", "aup", "rule-packs", "tests"]
+    assert {Path(path).parent.name for path in checked[4:]} == {"examples"}

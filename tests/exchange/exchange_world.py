@@ -23,6 +23,7 @@ from guard.licensing.license import License, OutputRule, OutputUse, Status
 from guard.licensing.lineage import resolve_target
 from guard.screening.findings import Action, Finding
 from guard.screening.segments import Segment, Source
+from guard.screening.stream.masks import Masks
 from guard.usage.counter import Admission, Count, Reservation
 from guard.usage.ledger import Totals
 from guard.usage.period import Kind
@@ -47,6 +48,7 @@ class WordRules:
 
     digest = "words"
     items = ()
+    own_actions, acting = {}, frozenset()
 
     def __init__(self, broken=False):
         self.broken = broken
@@ -63,7 +65,7 @@ class WordRules:
     def items_of(self, rule):
         return {"S9.word": self.items}.get(rule, ())
 
-    def open(self, source, blocking):
+    def open(self, source, blocking, score=None, score_most=None):
         return WordScreen(source, blocking, self.broken)
 
 
@@ -72,7 +74,7 @@ class WordScreen:
 
     def __init__(self, source, blocking, broken):
         self.text, self.cleared, self.seen, self.blocked, self.findings = "", 0, 0, None, []
-        self.source, self.blocking, self.broken = source, blocking, broken
+        self.source, self.blocking, self.broken, self.masks = source, blocking, broken, Masks()
 
     def feed(self, text):
         if self.broken:

@@ -33,6 +33,7 @@ from guard.exchange.snapshot import (
 )
 from guard.exchange.tenant import Match, Tenant, Tenants
 from guard.exchange.trusted import TrustedHeader
+from guard.exchange.unscanned import PartAction, PartKind, UnscannedPart, every
 from guard.licensing.lineage import resolve_target
 from guard.screening.findings import Action
 from guard.screening.rules import Literal, Rule
@@ -93,7 +94,7 @@ def snapshot(**changes):
     )
     surface = SurfacePolicy(
         enabled=changes.pop("enabled", frozenset()),
-        unscannable=changes.pop("unscannable", "deny"),
+        unscannable=changes.pop("unscannable", every(PartAction.DENY)),
         unknown_fields=changes.pop("unknown_fields", "drop"),
         country_headers=changes.pop("country_headers", ()),
         unknown_country=changes.pop("unknown_country", "deny"),
@@ -127,7 +128,7 @@ SNAPSHOTS = st.builds(
     mode=st.sampled_from(Mode),
     terms=st.sampled_from(["warn", "require"]),
     unidentified=st.sampled_from(["credential", "allow", "deny"]),
-    unscannable=st.sampled_from(["allow", "deny"]),
+    unscannable=st.fixed_dictionaries(dict.fromkeys(PartKind, st.sampled_from(PartAction))),
     unknown_fields=st.sampled_from(["drop", "deny"]),
     enabled=st.sampled_from([frozenset(), frozenset({"embeddings"})]),
     country_headers=st.sampled_from([(), (b"cf-ipcountry",)]),
@@ -158,7 +159,7 @@ REQUESTS = st.fixed_dictionaries({
     "purpose": st.sampled_from([None, "evaluate", "train:gemma-2-9b", "no purpose"]),
     "prompt": st.lists(st.tuples(st.sampled_from([Source.USER, Source.SYSTEM]), st.sampled_from(TEXTS)), max_size=3),
     "answer": st.lists(st.tuples(st.integers(0, 1), st.sampled_from(TEXTS)), max_size=4),
-    "unscannable": st.booleans(),
+    "unscannable": st.lists(st.sampled_from(PartKind), max_size=2),
     "unknown": st.booleans(),
     "served": st.booleans(),
 })  # fmt: skip
@@ -205,7 +206,7 @@ def exchange_of(policy, services, request):
         ],
         uses=uses,
         claimed={} if request["user"] is None or request["proxied"] else {"user": request["user"]},
-        unscannable=["messages[0].content[1]"] if request["unscannable"] else [],
+        unscannable=[UnscannedPart(kind, "messages[0].content[1]") for kind in request["unscannable"]],
         unknown=["surprise"] if request["unknown"] else [],
         choices=next((use.value for use in uses if use.field == "n"), 1),
     )

@@ -9,7 +9,7 @@ from guard.screening.segments import Source
 
 PLAIN = {
     "surface": "chat", "model": "tiny", "uses": [], "user": "ann", "key": None, "proxied": False, "country": None,
-    "purpose": None, "prompt": [(Source.USER, "hello")], "answer": [(0, "hello")], "unscannable": False,
+    "purpose": None, "prompt": [(Source.USER, "hello")], "answer": [(0, "hello")], "unscannable": [],
     "unknown": False, "served": True,
 }  # fmt: skip
 

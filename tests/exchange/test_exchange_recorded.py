@@ -36,7 +36,7 @@ from guard.usage.thresholds import AtLimit
 RECIPE = PHRASES["S9.recipe"]
 PLAIN = {
     "surface": "chat", "model": "tiny", "uses": [], "user": "ann", "key": None, "proxied": False, "country": None,
-    "purpose": None, "prompt": [(Source.USER, "hello")], "answer": [(0, "hello")], "unscannable": False,
+    "purpose": None, "prompt": [(Source.USER, "hello")], "answer": [(0, "hello")], "unscannable": [],
     "unknown": False, "served": True,
 }  # fmt: skip
 NAMELESS = "it named a model by what is no model's name, which is not written down"

@@ -18,7 +18,7 @@ from guard.usage.thresholds import AtLimit
 
 PLAIN = {
     "surface": "chat", "model": "tiny", "uses": [], "user": "ann", "key": None, "proxied": False, "country": None,
-    "purpose": None, "prompt": [(Source.USER, "hello")], "answer": [(0, "hello")], "unscannable": False,
+    "purpose": None, "prompt": [(Source.USER, "hello")], "answer": [(0, "hello")], "unscannable": [],
     "unknown": False, "served": True,
 }  # fmt: skip
 RECIPE = PHRASES["S9.recipe"]

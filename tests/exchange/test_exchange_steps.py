@@ -13,6 +13,7 @@ from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
 from guard.exchange.record import Ending, ServedChoice, Verdict, facts, record, verdict
 from guard.exchange.screen_output import OutputScreen
 from guard.exchange.snapshot import CitedItem, FieldAction, FieldRule, Mode, Ruling, SurfacePolicy
+from guard.exchange.unscanned import PartAction, PartKind, UnscannedPart, every
 from guard.screening.findings import Action
 from guard.screening.segments import Segment, Source
 
@@ -87,10 +88,37 @@ def test_a_clamp_that_cannot_be_met_by_editing_refuses():
 
 
 def test_parts_no_rule_can_read_are_refused_unless_the_policy_lets_them_pass():
-    unscannable = ["messages[0].content[1]"]
+    unscannable = [
+        UnscannedPart(PartKind.IMAGE, "messages[0].content[1]"),
+        UnscannedPart(PartKind.AUDIO, "messages[0].content[2]"),
+    ]
     assert walk(World().exchange(unscannable=unscannable), STEPS).code.value == "field_denied"
-    world = World(surface=SurfacePolicy(unscannable="allow"))
+    world = World(surface=SurfacePolicy(unscannable=every(PartAction.ALLOW)))
     assert walk(world.exchange(unscannable=unscannable), STEPS) is None
+    mixed = {**every(PartAction.ALLOW), PartKind.AUDIO: PartAction.DENY}
+    refusal = walk(World(surface=SurfacePolicy(unscannable=mixed)).exchange(unscannable=unscannable), STEPS)
+    assert "messages[0].content[2]" in refusal.message
+    assert "audio" in refusal.message
+
+
+def test_parts_that_are_marked_are_served_told_of_and_counted():
+    kinds = {**every(PartAction.DENY), PartKind.IMAGE: PartAction.MARK, PartKind.VIDEO: PartAction.ALLOW}
+    world = World(surface=SurfacePolicy(unscannable=kinds))
+    parts = [UnscannedPart(PartKind.IMAGE, "a"), UnscannedPart(PartKind.VIDEO, "b"), UnscannedPart(PartKind.IMAGE, "c")]
+    exchange = world.exchange("hello", unscannable=parts)
+    assert walk(exchange, STEPS) is None
+    assert exchange.marked == "image"
+    record(exchange, Ending.SERVED)
+    ((kind, written),) = world.audit.named("append")
+    assert (kind, written["verdict"]) == ("decision", "allow")
+    assert written["obligations"] == ["not read by any rule: image"]
+    assert written["given"]["unscannable"] == {"image": 2, "video": 1}
+    assert world.meter.named("parts") == [
+        ("text", "scanned", 1),
+        ("image", "marked", 1),
+        ("video", "allowed", 1),
+        ("image", "marked", 1),
+    ]
 
 
 def test_a_forbidden_prompt_is_refused_with_license_clause_and_category_but_not_its_words():

@@ -12,6 +12,7 @@ from guard.exchange.record import Ending, record
 from guard.exchange.screen_output import OutputScreen
 from guard.exchange.snapshot import Entitlement, FieldAction, FieldRule, Mode, Ruling, SurfacePolicy
 from guard.exchange.tenant import Match, Tenant, Tenants
+from guard.exchange.unscanned import PartAction, every
 from guard.screening.findings import Action, Finding
 from guard.screening.segments import Segment, Source
 
@@ -128,7 +129,7 @@ def test_the_overlay_is_what_the_request_is_decided_under_and_others_keep_the_ba
         "models": {"tiny": stricter},
         "default_model": stricter,
         "rules": HateRules(),
-        "surface": SurfacePolicy(unscannable="deny", system_prompts=Action.BLOCK),
+        "surface": SurfacePolicy(unscannable=every(PartAction.DENY), system_prompts=Action.BLOCK),
     }
     ours = world(tenant(overlay=overlay))
     assert walk(ours.exchange(headers=DESK), STEPS).category == "S10"

@@ -44,7 +44,9 @@ CONTRACT = {
     "guard_requests_unidentified_total": (),
     "guard_screen_findings_total": ("category", "direction", "action"),
     "guard_screen_not_evaluated_total": ("reason",),
+    "guard_screen_parts_total": ("type", "outcome"),
     "guard_stream_holdback_seconds": (),
+    "guard_screen_wait_seconds": (),
     "guard_export_checks_total": ("verdict",),
     "guard_receipts_total": (),
     "guard_policy_info": ("hash",),
@@ -85,7 +87,9 @@ def use_everything(metrics):
     metrics.first_sighting()
     metrics.finding("S1", "prompt", "block")
     metrics.not_evaluated("timeout")
+    metrics.parts("text", "scanned", 3)
     metrics.holdback(0.02)
+    metrics.waited(0.02)
     metrics.export_check("deny")
     metrics.receipt()
 

@@ -70,6 +70,7 @@ def test_a_key_that_one_model_suits_is_no_caution(write):
 @pytest.mark.parametrize(("setting", "at"), [
     ("outputs:\n  fields: {prompt_embeds: allow}\n", "outputs.fields.prompt_embeds"),
     ("screening: {unscannable: allow}\n", "screening.unscannable"),
+    ("screening: {unscannable: {image: mark}}\n", "screening.unscannable"),
 ])  # fmt: skip
 def test_what_passes_the_rules_unread_while_something_is_blocked_is_a_caution(write, setting, at):
     found = [found for _, path, found, _ in cautions(write(f"license: llama-2\n{setting}")) if path == at]

@@ -97,6 +97,12 @@ CHANGES = {
         ["screening.system_prompts: block -> flag", "screening.unscannable: deny -> allow"],
         2,
     ),
+    "one kind of parts": (
+        "screening: {unscannable: {video: mark}}\n",
+        "screening: {unscannable: {image: mark, video: allow, audio: deny}}\n",
+        ["screening.unscannable.image: deny -> mark", "screening.unscannable.video: mark -> allow"],
+        2,
+    ),
     "evidence": (
         "",
         "evidence: {audit: false}\noutputs: {receipts: false}\n",

@@ -5,13 +5,14 @@ import pytest
 
 from guard.licensing.items import AUP_ITEMS
 from guard.policy.document import PolicyError
-from guard.policy.locations import shipped_rules
+from guard.policy.locations import rule_pack, shipped_rules
 from guard.policy.packs import shipped_packs
 from guard.policy.rules import load_rules
+from guard.policy.ruletest import failures
 from guard.screening.findings import Action
-from guard.screening.rules import DEFAULT_SOURCES, Literal, Where
+from guard.screening.rules import DEFAULT_SOURCES, Literal, Release, Where
 from guard.screening.ruleset import RuleSet
-from guard.screening.segments import Direction, Source
+from guard.screening.segments import Direction, Segment, Source
 
 TODAY = date(2026, 11, 22)
 RULE = """\
@@ -138,3 +139,49 @@ def test_every_shipped_rule_about_a_hazard_names_items_and_every_known_item_stan
     rules, _ = load_rules([shipped_rules()], today=TODAY)
     assert {rule.category for rule in rules if not rule.items} == {"D1"}  # making training data is no item of a policy
     assert all(len(set(rule.items)) == len(rule.items) for rule in rules)
+
+
+def test_every_item_that_text_can_show_has_a_rule_in_one_of_its_categories():
+    rules, _ = load_rules([shipped_rules()], today=TODAY)
+    shown = {(item, rule.category) for rule in rules for item in rule.items}
+    packs = shipped_packs().values()
+    items = {(item.id, item.categories) for license_ in packs for item in license_.aup if item.categories}
+    assert [item for item, categories in items if not any((item, category) in shown for category in categories)] == []
+
+
+def test_every_shipped_rule_has_a_text_it_finds_and_one_it_leaves_alone_and_they_hold():
+    rules, _ = load_rules([shipped_rules(), rule_pack("privacy")], today=TODAY)
+    assert [rule.id for rule in rules if not rule.hits or not rule.misses] == []
+    assert list(failures(RuleSet(rules))) == []
+
+
+def test_a_rule_of_ones_own_that_says_its_action_acts_by_itself_and_a_shipped_one_does_not(written):
+    silent, said = (
+        written(RULE, "a.yaml"),
+        written(RULE.replace("S9.agent", "S9.other") + "    action: flag\n", "b.yaml"),
+    )
+    rules, _ = load_rules([shipped_rules(), rule_pack("privacy"), silent, said], today=TODAY)
+    acting = {rule.id for rule in rules if rule.acts}
+    assert {rule.id for rule in rules if rule.action is Action.MASK} == acting - {"S9.other"}
+    assert "S9.other" in acting
+    assert "S9.agent" not in acting
+
+
+def test_patterns_checks_masks_and_releases_are_read(written):
+    path = written("""\
+category: S7
+rules:
+  - id: S7.card
+    patterns: ['\\b\\d{4}(?:-?\\d{4}){3}\\b']
+    check: luhn
+    exceptions: [{phrase: 4111 1111 1111 1111, owner: safety@example.org, expires: 2026-11-22}]
+    action: mask
+    mask: "[card]"
+  - {id: S7.seen, patterns: ['\\bid \\d{4}\\b'], action: flag, release: immediate}
+  - {id: S7.slow, patterns: ['\\bid \\d{4}\\b'], action: block, release: window, window: 40}
+""")
+    (card, seen, slow), _ = load_rules([path], today=TODAY)
+    assert (card.mask, card.release, card.lag, card.patterns[0].check) == ("[card]", Release.SCANNED, None, "luhn")
+    assert (seen.mask, seen.lag, slow.lag, slow.blocks) == (None, 0, 40, "own")
+    text = "4111-1111-1111-1111 and 5555 5555 5555 4444"
+    assert [finding.start for finding in RuleSet([card]).scan([Segment(Source.USER, text)])] == [24]

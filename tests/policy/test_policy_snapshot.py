@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from guard.exchange.credential import digest_key
 from guard.exchange.snapshot import Entitlement, FieldAction, FieldRule, Mode, Ruling
 from guard.exchange.trusted import TrustedHeader
+from guard.exchange.unscanned import PartAction, PartKind, every
 from guard.policy.config import Config
 from guard.policy.document import PolicyError
 from guard.policy.load import load, policy_for
@@ -190,7 +191,21 @@ def test_surfaces_and_sizes_are_carried_over(write):
     )
     surface = load(path).snapshot.surface
     assert surface.enabled == frozenset({"embeddings"})
-    assert (surface.max_body, surface.unknown_fields, surface.unscannable) == (10, "deny", "allow")
+    assert (surface.max_body, surface.unknown_fields) == (10, "deny")
+    assert surface.unscannable == every(PartAction.ALLOW)
+
+
+def test_parts_that_no_rule_reads_are_ruled_on_by_kind(write):
+    def kinds(text):
+        return load(write(f"models:\n  m: {{license: gemma}}\n{text}")).snapshot.surface.unscannable
+
+    assert kinds("") == every(PartAction.DENY)
+    said = kinds("screening: {unscannable: {image: mark, video: allow}}\n")
+    assert said == {**every(PartAction.DENY), PartKind.IMAGE: PartAction.MARK, PartKind.VIDEO: PartAction.ALLOW}
+    assert kinds("screening: {unscannable: {audio: deny, default: mark}}\n") == {
+        **every(PartAction.MARK),
+        PartKind.AUDIO: PartAction.DENY,
+    }
 
 
 def test_a_stated_license_that_the_packs_contradict_is_a_warning(write):

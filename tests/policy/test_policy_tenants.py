@@ -90,6 +90,10 @@ MISTAKES = {
         BY_KEY + "    unscannable: allow\n",
         "15: tenants.acme.unscannable: 'allow' is looser than screening.unscannable ('deny'); allowed: deny",
     ),
+    "looser with one kind": (
+        BY_KEY + "    unscannable: {audio: deny, image: mark}\n",
+        "15: tenants.acme.unscannable.image: 'mark' is looser than screening.unscannable ('deny'); allowed: deny",
+    ),
     "shadow in a tenant": (
         BY_KEY + "    mode: shadow\n",
         "15: tenants.acme.mode: 'shadow'; allowed: enforce",
@@ -319,7 +323,7 @@ BASES = st.fixed_dictionaries(
     {
         "license": st.sampled_from([*sorted(LIMITED), "gemma"]),
         "screening.actions": st.dictionaries(st.sampled_from(["S12", "D1"]), ACTIONS, max_size=1),
-        "screening.unscannable": st.sampled_from(["deny", "allow"]),
+        "screening.unscannable": st.sampled_from(["deny", "allow", "mark", {"image": "mark"}]),
         "screening.system_prompts": st.sampled_from(["flag", "block", "off"]),
         "outputs.fields": FIELDS,
         "mode": st.sampled_from(["enforce", "enforce", "shadow"]),

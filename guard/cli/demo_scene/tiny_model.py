@@ -48,9 +48,9 @@ def write(directory: Path) -> None:
     stamp = directory / "guard_tiny_model.json"
     if stamp.exists() and json.loads(stamp.read_text()) == SHAPE:
         return
-    import torch  # type: ignore[import-not-found]
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers  # type: ignore[import-not-found]
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # type: ignore[import-not-found]
+    import torch
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

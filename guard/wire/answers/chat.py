@@ -9,8 +9,9 @@ import msgspec
 
 from guard.exchange.inquiry import Inquiry
 from guard.wire.answers import logprobs, sse
+from guard.wire.answers.budget import Budget
 from guard.wire.answers.choices import ChoiceStream
-from guard.wire.answers.hold import Budget, Lane
+from guard.wire.answers.hold import Lane
 from guard.wire.answers.known import Shape, generated, shape, strings, strip
 from guard.wire.dialect import Answered, AnswerStream, GarbledAnswer, OutputGate
 
@@ -213,6 +214,52 @@ def shorten(message: dict[str, Any], budget: Budget) -> dict[str, Any]:
     return short
 
 
+def mask(choice: dict[str, Any], message: dict[str, Any], budget: Budget) -> None:
+    """Put into ``message`` of ``choice``, whole or a delta, what leaves of its texts; the tokens of the rest go."""
+    same = message.get("reasoning") == message.get("reasoning_content")
+    said = {key: message.get(key) for key in ("reasoning", "reasoning_content", "content", "refusal")}
+    for key, text in said.items():
+        if text and not (key == "reasoning_content" and said["reasoning"]):
+            message[key] = budget.take(key.removesuffix("_content"), text)
+    if said["reasoning"] and said["reasoning_content"]:
+        message["reasoning_content"] = (
+            message["reasoning"] if same else budget.take("reasoning_content", said["reasoning_content"])
+        )
+    _mask_function(message.get("function_call"), "tool.call", budget)
+    for position, call in enumerate(message.get("tool_calls") or ()):
+        index = call.get("index")
+        name = f"tool.{position if index is None else index}"
+        if call.get("id") and not generated(call["id"]):
+            call["id"] = budget.take(f"{name}.id", call["id"])
+        _mask_function(call.get("function"), name, budget)
+    audio = message.get("audio")
+    if audio and audio.get("transcript"):
+        audio["transcript"] = budget.take("audio", audio["transcript"])
+    if message.get("annotations"):
+        told = "\n".join(strings(message["annotations"]))
+        if budget.take("annotations", told) != told:
+            message["annotations"] = []
+    mask_rest(choice, budget)
+
+
+def _mask_function(function: Any, name: str, budget: Budget) -> None:
+    for key in ("name", "arguments"):
+        if function and function.get(key):
+            function[key] = budget.take(f"{name}.{key}", function[key])
+
+
+def mask_rest(choice: dict[str, Any], budget: Budget) -> None:
+    """Take out of ``choice`` the logprobs of masked tokens and all token ids."""
+    if choice.get("token_ids"):
+        choice["token_ids"] = None
+    if choice.get("logprobs"):
+        for key in ("content", "refusal"):
+            if choice["logprobs"].get(key):
+                choice["logprobs"][key] = logprobs.mask(choice["logprobs"][key], budget)
+    if isinstance(choice.get("stop_reason"), str) and choice["stop_reason"]:
+        choice["stop_reason"] = budget.take_whole("stop_reason", choice["stop_reason"])
+
+
 def _shorten_function(function: Any, name: str, budget: Budget) -> dict[str, Any] | None:
     if not function:
         return None
@@ -235,6 +282,10 @@ class ChatStream(ChoiceStream):
         """Tell ``lane`` the texts of ``choice``."""
         bring(lane, choice.delta)
         return bring_rest(lane, choice)
+
+    def mask(self, choice: dict[str, Any], budget: Budget) -> None:
+        """Put into ``choice`` what leaves of its delta."""
+        mask(choice, choice["delta"], budget)
 
     def clean(self, document: dict[str, Any]) -> bool:
         """Take out of a chunk what no reader here understands."""
@@ -269,10 +320,12 @@ def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) ->
         bring(lane, choice.message)
         bring_rest(lane, choice)
         lane.finish()
-        refusal = gate.blocked(position)
+        refusal, marks = gate.blocked(position), lane.marks()
         if refusal is None:
+            if lane.masked(marks):
+                mask(document, document["message"], lane.edit(marks))
             continue
-        budget, _ = lane.settle(lane.marks())
+        budget, _ = lane.settle(marks)
         message = {"content": None, **shorten(document["message"], budget)}
         document.clear()
         document.update(

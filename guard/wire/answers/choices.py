@@ -7,7 +7,8 @@ import msgspec
 from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Refusal
 from guard.wire.answers import failure, sse
-from guard.wire.answers.hold import Budget, Lane
+from guard.wire.answers.budget import Budget
+from guard.wire.answers.hold import Lane
 from guard.wire.answers.known import Shape, strip
 from guard.wire.dialect import Answered, GarbledAnswer, OutputGate
 
@@ -106,6 +107,10 @@ class ChoiceStream:
         """Leave in ``choice`` what ``budget`` allows; return whether anything is left that is worth an event."""
         raise NotImplementedError
 
+    def mask(self, choice: dict[str, Any], budget: Budget) -> None:
+        """Put into ``choice`` what leaves of its texts; tokens that would tell more are taken out."""
+        raise NotImplementedError
+
     def clean(self, document: dict[str, Any]) -> bool:
         """Take out of a chunk what no reader of ours understands; return whether it has to be written anew."""
         return strip(document, self.known)
@@ -170,7 +175,7 @@ class ChoiceStream:
         index = choice.index
         lane = self._lanes.get(index)
         if lane is None:
-            lane = self._lanes[index] = Lane(index, self._gate, self._out, self._limit)
+            lane = self._lanes[index] = Lane(index, self._gate, self._out, self._limit, mask=self._masked)
         elif lane.over:
             return
         held = self.bring(lane, choice)
@@ -186,6 +191,12 @@ class ChoiceStream:
             lane.finish_reason = choice.finish_reason
             if self._settled() and any(other.over for other in self._lanes.values()):
                 self._close()
+
+    def _masked(self, raw: bytes, _note: Any, budget: Budget) -> bytes:
+        document = sse.decode(raw[6:])
+        for choice in document["choices"]:
+            self.mask(choice, budget)
+        return sse.encode(document)
 
     # Endings.
 

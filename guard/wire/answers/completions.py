@@ -6,8 +6,9 @@ import msgspec
 
 from guard.exchange.inquiry import Inquiry
 from guard.wire.answers import logprobs, sse
+from guard.wire.answers.budget import Budget
 from guard.wire.answers.choices import ChoiceStream
-from guard.wire.answers.hold import Budget, Lane
+from guard.wire.answers.hold import Lane
 from guard.wire.answers.known import Shape, shape, strip
 from guard.wire.dialect import Answered, AnswerStream, GarbledAnswer, OutputGate
 
@@ -63,6 +64,17 @@ def bring(lane: Lane, choice: Choice) -> bool:
     return opaque
 
 
+def mask(choice: dict[str, Any], budget: Budget) -> None:
+    """Put into ``choice`` what leaves of its text, and drop the tokens of the rest and all token ids."""
+    choice["text"] = budget.take("text", choice["text"])
+    if choice.get("token_ids"):
+        choice["token_ids"] = None
+    if choice.get("logprobs") and not logprobs.mask_columns(choice["logprobs"], budget):
+        choice["logprobs"] = None
+    if isinstance(choice.get("stop_reason"), str) and choice["stop_reason"]:
+        choice["stop_reason"] = budget.take_whole("stop_reason", choice["stop_reason"])
+
+
 class CompletionStream(ChoiceStream):
     """A streamed completion."""
 
@@ -74,6 +86,10 @@ class CompletionStream(ChoiceStream):
     def bring(self, lane: Lane, choice: Any) -> bool:
         """Tell ``lane`` the texts of ``choice``."""
         return bring(lane, choice)
+
+    def mask(self, choice: dict[str, Any], budget: Budget) -> None:
+        """Put into ``choice`` what leaves of it."""
+        mask(choice, budget)
 
     def shorten(self, choice: dict[str, Any], budget: Budget) -> bool:
         """Leave in ``choice`` the beginning of its text, without logprobs and token ids."""
@@ -102,10 +118,12 @@ def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) ->
         lane = Lane(position, gate, [])
         bring(lane, choice)
         lane.finish()
-        refusal = gate.blocked(position)
+        refusal, marks = gate.blocked(position), lane.marks()
         if refusal is None:
+            if lane.masked(marks):
+                mask(document, lane.edit(marks))
             continue
-        budget, _ = lane.settle(lane.marks())
+        budget, _ = lane.settle(marks)
         document.clear()
         document.update(
             index=choice.index,

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from guard.wire.answers.budget import Budget
 from guard.wire.answers.sse import MAX_EVENT
 from guard.wire.dialect import Channel, GarbledAnswer, OutputGate
 
@@ -47,34 +48,15 @@ class Text:
         """It leaves as a whole or not at all."""
 
     def read(self) -> str:
-        """Return what of the text has been released."""
+        """Return the text as it came, as far as it has been released."""
         return "".join(self.pieces)[: self.released - self.start]
 
 
+Mask = Callable[[bytes, Any, Budget], bytes]
+"""Returns an event anew, from its bytes and its note, with what may leave of its texts."""
+
 Mark = tuple[Text, int, int]
 """A piece of a text as an event brings it: start and end in characters of the text's strand."""
-
-
-class Budget:
-    """How many characters of each text of one event may leave."""
-
-    __slots__ = ("_left",)
-
-    def __init__(self) -> None:
-        self._left: dict[str, int] = {}
-
-    def grant(self, name: str, characters: int) -> None:
-        """Let ``characters`` more of the text ``name`` leave."""
-        self._left[name] = self._left.get(name, 0) + characters
-
-    def take(self, name: str, text: Any) -> str:
-        """Return the beginning of ``text`` that may leave, and use it up; nothing of what is no string."""
-        left = self._left.get(name, 0)
-        if not left or not isinstance(text, str):
-            return ""
-        taken = text[:left]
-        self._left[name] = left - len(taken)
-        return taken
 
 
 class Cut(NamedTuple):
@@ -97,7 +79,9 @@ class Lane:
         out: list[bytes],
         limit: int = MAX_EVENT,
         released: Callable[[Any], None] | None = None,
+        mask: Mask | None = None,
     ) -> None:
+        """``released`` is told the note of every event that leaves; ``mask`` writes one with masked spans anew."""
         self.choice = choice
         self.over = False
         """The choice was ended by the gate: what still comes for it is dropped."""
@@ -108,6 +92,7 @@ class Lane:
         self._out = out
         self._limit = limit
         self._released = released
+        self._mask = mask
         self._waiting: deque[tuple[bytes, list[Mark], bool, Any]] = deque()
         self._held = 0
         self._marks: list[Mark] = []
@@ -150,7 +135,9 @@ class Lane:
 
     def here(self, name: str) -> Text:
         """Return the place up to which the text ``name``, which runs beside the others, has come."""
-        return Text(name, self._strand(name), beside=True)
+        text = Text(name, self._strand(name), beside=True)
+        text.start = 0
+        return text
 
     def whole(self, name: str, string: str) -> Text:
         """The event brings ``string``, complete in itself (a name, an id, a stop string)."""
@@ -163,7 +150,7 @@ class Lane:
 
     def again(self, text: Text) -> None:
         """The event repeats all of ``text``."""
-        self._marks.append((text, text.start, text.start + sum(map(len, text.pieces))))
+        self._marks.append((text, text.start, max(text.released, text.start + sum(map(len, text.pieces)))))
 
     def open(self, name: str) -> Text:
         """Return a new text called ``name``."""
@@ -206,7 +193,9 @@ class Lane:
         return Channel(self.choice, name if number == 1 else f"{name}.{number}")
 
     def _context(self, name: str) -> str:
-        """Return the last CONTEXT characters of the texts called ``name``."""
+        """Return the last CONTEXT characters of the texts called ``name``; all of them where the text is JSON."""
+        if name.endswith(".arguments"):
+            return "".join(piece for text in self._texts if text.name == name for piece in text.pieces)
         pieces: deque[str] = deque()
         missing = CONTEXT
         for text in reversed(self._texts):
@@ -231,11 +220,7 @@ class Lane:
                 if cleared(text.strand.channel) < end:
                     break
             else:
-                for text, _, end in marks:
-                    text.released = end
-                self._out.append(raw)
-                if self._released is not None:
-                    self._released(note)
+                self._leave(raw, marks, held, note)
                 return
         self._wait(raw, marks or [], held, note)  # never the list that the next event's marks go into
         self.drain()
@@ -252,11 +237,32 @@ class Lane:
                     return
             waiting.popleft()
             self._held -= len(raw)
-            for text, _, end in marks:
-                text.released = end
-            self._out.append(raw)
-            if self._released is not None:
-                self._released(note)
+            self._leave(raw, marks, held, note)
+
+    def _leave(self, raw: bytes, marks: list[Mark], held: bool, note: Any) -> None:
+        for text, _, end in marks:
+            text.released = end
+        if self._mask is not None and self.masked(marks, held=held):
+            raw = self._mask(raw, note, self.edit(marks))
+        self._out.append(raw)
+        if self._released is not None:
+            self._released(note)
+
+    def masked(self, marks: list[Mark], *, held: bool = False) -> bool:
+        """Return whether any of the pieces leaves as something else, or the choice has masks and what is ``held`` until
+        it is finished tells its text in another way (token ids).
+        """
+        gate = self._gate
+        if self.choice not in gate.masked:
+            return False
+        return held or any(gate.touched(text.strand.channel, start, end) for text, start, end in marks)
+
+    def edit(self, marks: list[Mark]) -> Budget:
+        """Return the pieces, all of them cleared, as they may leave."""
+        budget = Budget(self._gate)
+        for text, start, end in marks:
+            budget.grant(text.name, text.strand.channel, start, end, whole=text.single)
+        return budget
 
     def _wait(self, raw: bytes, marks: list[Mark], held: bool, note: Any) -> None:
         self._waiting.append((raw, marks, held, note))
@@ -292,7 +298,7 @@ class Lane:
 
     def settle(self, marks: list[Mark]) -> tuple[Budget, bool]:
         """Return what of the pieces may leave: all up to the first that is not cleared to its end, which is cut."""
-        budget, whole = Budget(), True
+        budget, whole = Budget(self._gate), True
         for text, start, end in marks:
             if text.beside:
                 continue
@@ -301,12 +307,16 @@ class Lane:
                 text.released = max(text.released, stop)
                 whole = stop == end
                 if not text.single:
-                    budget.grant(text.name, stop - start)
+                    budget.grant(text.name, text.strand.channel, start, stop)
         return budget, whole
+
+    def told(self, text: Text) -> str:
+        """Return what of ``text`` has been released, as it left."""
+        return self._gate.released(text.strand.channel, text.read(), text.start)
 
     def read(self) -> tuple[str, ...]:
         """Return what of each of the choice's texts has been released, without the empty ones."""
         texts: dict[str, list[str]] = {}
         for text in self._texts:
-            texts.setdefault(text.name, []).append(text.read())
+            texts.setdefault(text.name, []).append(self.told(text))
         return tuple(joined for parts in texts.values() if (joined := "".join(parts)))

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from guard.wire.answers import logprobs
-from guard.wire.answers.hold import Budget, Lane
+from guard.wire.answers.budget import Budget
+from guard.wire.answers.hold import Lane
 from guard.wire.answers.known import generated, shape, textless
 from guard.wire.dialect import GarbledAnswer
 
@@ -60,7 +61,7 @@ def bring(lane: Lane, index: int, item: Json) -> None:
         if item.get("name"):
             lane.whole(f"tool.{index}.name", string(item, "name"))
         if item.get(key):
-            lane.say(f"tool.{index}.arguments", string(item, key))
+            lane.say(f"tool.{index}.{key}", string(item, key))
         _bring_rest(lane, f"tool.{index}", item, {"name", key})
         return
     if kind not in {"message", "reasoning"}:
@@ -79,12 +80,54 @@ def bring(lane: Lane, index: int, item: Json) -> None:
 
 
 def _bring_rest(lane: Lane, name: str, value: Json, read: set[str]) -> None:
+    for _, told in _rest(value, read):
+        lane.whole(name, told)
+
+
+def _rest(value: Json, read: set[str]) -> list[tuple[str, str]]:
+    """Return what is still to be screened of ``value``: a key, and the string to screen for it."""
+    found = []
     for key, rest in value.items():
         if key in read or key in SKIP or (isinstance(rest, str) and generated(rest)):
             continue
         if key in KEYS and textless(rest):
             continue
-        lane.whole(name, rest if isinstance(rest, str) and key in KEYS else msgspec.json.encode({key: rest}).decode())
+        plain = isinstance(rest, str) and key in KEYS
+        found.append((key, rest if plain else msgspec.json.encode({key: rest}).decode()))
+    return found
+
+
+def mask(index: int, item: Json, budget: Budget) -> None:
+    """Put into ``item`` what leaves of what ``bring`` told of it."""
+    kind = str(item.get("type"))
+    growing = TOOL_TEXT.get(kind)
+    if growing is not None:
+        key = growing[0]
+        if item.get("name"):
+            item["name"] = budget.take_whole(f"tool.{index}.name", item["name"])
+        if item.get(key):
+            item[key] = budget.take(f"tool.{index}.{key}", item[key])
+        _mask_rest(f"tool.{index}", item, {"name", key}, budget)
+        return
+    if kind not in {"message", "reasoning"}:
+        _mask_rest(kind_of(kind), item, set(), budget)
+        return
+    for part in parts(item):
+        key, name = ("refusal", "refusal") if part.get("type") == "refusal" else ("text", kind_of(kind))
+        if part.get(key):
+            part[key] = budget.take(name, part[key])
+        if part.get("logprobs"):
+            part["logprobs"] = logprobs.mask(part["logprobs"], budget)
+        _mask_rest(name, part, {key, "logprobs"}, budget)
+    _mask_rest(kind_of(kind), item, {"content", "summary"}, budget)
+
+
+def _mask_rest(name: str, value: Json, read: set[str], budget: Budget) -> None:
+    for key, told in _rest(value, read):
+        leaving = budget.take_whole(name, told)
+        if leaving != told:
+            empty: Any = [] if isinstance(value[key], list) else None
+            value[key] = leaving if isinstance(value[key], str) and key in KEYS else empty
 
 
 def parts(item: Json) -> list[Json]:
@@ -103,7 +146,7 @@ def shorten(index: int, item: Json, budget: Budget) -> Json | None:
     kind = str(item.get("type"))
     growing = TOOL_TEXT.get(kind)
     if growing is not None:
-        text = budget.take(f"tool.{index}.arguments", item.get(growing[0]))
+        text = budget.take(f"tool.{index}.{growing[0]}", item.get(growing[0]))
         if not text:
             return None
         call_id = item.get("call_id")

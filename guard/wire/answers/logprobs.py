@@ -2,11 +2,14 @@
 
 from typing import Any, NamedTuple
 
+from guard.wire.answers.budget import Budget
 from guard.wire.answers.hold import Lane
 from guard.wire.answers.known import shape, strip
 from guard.wire.dialect import GarbledAnswer
 
 _ENTRY = shape("token logprob bytes", top_logprobs=shape("token logprob bytes"))
+LOGPROBS = "logprobs"
+"""Name of the text that the sampled tokens spell; ``logprobs.0`` is that of the first alternatives."""
 _PLACEHOLDER = "token_id:"
 """vLLM writes ``token_id:17`` for a token when asked for ``return_tokens_as_token_ids``."""
 
@@ -26,10 +29,10 @@ class TokenText(NamedTuple):
 def bring(lane: Lane, tokens: TokenText) -> None:
     """Tell ``lane`` what ``tokens`` spell, sampled and not; each rank is a text of its own."""
     if tokens.text:
-        lane.beside("logprobs", tokens.text)
+        lane.beside(LOGPROBS, tokens.text)
     for rank, text in enumerate(tokens.ranks):
         if text:
-            lane.beside(f"logprobs.{rank}", text)
+            lane.beside(f"{LOGPROBS}.{rank}", text)
 
 
 def read(entries: Any) -> TokenText:
@@ -48,7 +51,7 @@ def read(entries: Any) -> TokenText:
         changed |= odd
         opaque |= token.startswith(_PLACEHOLDER)
         texts.append(token)
-        for rank, other in enumerate(entry.get("top_logprobs") or ()):
+        for rank, other in enumerate(_others(entry)):
             alternative, odd = _token(other)
             changed |= odd
             opaque |= alternative.startswith(_PLACEHOLDER)
@@ -56,6 +59,45 @@ def read(entries: Any) -> TokenText:
                 ranks.append([])
             ranks[rank].append(alternative)
     return TokenText("".join(texts), changed, opaque, tuple(map("".join, ranks)))
+
+
+def mask(entries: list[Any], budget: Budget) -> list[Any]:
+    """Return the entries whose tokens, sampled or not, have nothing masked.
+
+    ``budget`` grants what ``entries`` spell, after the text beside them was taken: where only that was masked, no entry
+    is left, because nothing tells which ones spell it. Nor are those left that are ids whose text nothing tells.
+    """
+    before, kept = budget.masks, []
+    for entry in entries:
+        spelled = [(LOGPROBS, entry), *((f"{LOGPROBS}.{rank}", other) for rank, other in enumerate(_others(entry)))]
+        tokens = [(name, _token(spelling)[0]) for name, spelling in spelled]
+        clear = [budget.take(name, token) == token and not token.startswith(_PLACEHOLDER) for name, token in tokens]
+        if all(clear):
+            kept.append(entry)
+    return [] if before and len(kept) == len(entries) else kept
+
+
+def mask_columns(columns: dict[str, Any], budget: Budget) -> bool:
+    """Take what is masked out of the logprobs object of a completion; return False if nothing of it may be left."""
+    tokens, before = columns.get("tokens") or [], budget.masks
+    alternatives = columns.get("top_logprobs") or []
+    kept = []
+    for index, token in enumerate(tokens):
+        others = (alternatives[index] if index < len(alternatives) else None) or {}
+        spelled = [(LOGPROBS, token), *((f"{LOGPROBS}.{rank}", other) for rank, other in enumerate(others))]
+        clear = [budget.take(name, other) == other and not other.startswith(_PLACEHOLDER) for name, other in spelled]
+        if all(clear):
+            kept.append(index)
+    if before and len(kept) == len(tokens):
+        return False
+    for column in ("tokens", "token_logprobs", "top_logprobs", "text_offset"):
+        if columns.get(column):
+            columns[column] = [columns[column][index] for index in kept if index < len(columns[column])]
+    return True
+
+
+def _others(entry: Any) -> list[Any]:
+    return entry.get("top_logprobs") or []
 
 
 def read_columns(logprobs: Any) -> TokenText:

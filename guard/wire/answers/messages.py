@@ -12,6 +12,7 @@ import msgspec
 from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Refusal
 from guard.wire.answers import failure, sse
+from guard.wire.answers.budget import Budget
 from guard.wire.answers.hold import Cut, Lane, Text
 from guard.wire.answers.known import generated, shape, strings, strip, textless
 from guard.wire.answers.typed import Json, TypedStream
@@ -133,17 +134,55 @@ class MessageStream(TypedStream):
         elif kind == "message_delta":
             self.lane.finish_reason = event["delta"].get("stop_reason")
 
-    def shorten(self, event: Json, cut: Cut) -> bool:
-        """Leave in ``event`` what may leave."""
-        if event["type"] == "content_block_delta":
+    def mask(self, event: Json, budget: Budget) -> None:
+        """Put into ``event`` what leaves of its texts."""
+        kind, index = event["type"], event.get("index")
+        if kind == "content_block_delta":
             delta = event["delta"]
             reader = _DELTAS.get(delta["type"])
             if reader is None:
-                return cut.whole
-            key, name = reader
-            delta[key] = cut.budget.take(name.format(event["index"]), delta[key])
-            return bool(delta[key])
-        return cut.whole and event["type"] not in {"message_delta", "message_stop"}
+                name = "reasoning" if delta["type"] == "signature_delta" else "content"
+                event["delta"] = self.rewrite(name, delta, _TYPES)
+            else:
+                key, name = reader
+                delta[key] = budget.take(name.format(index), delta[key])
+        elif kind == "content_block_start":
+            event["content_block"] = self._mask_start(index, event["content_block"], budget)
+        elif kind == "message_start":
+            message = event["message"]
+            message["id"] = self.unmasked("id", message.get("id"))
+            message["content"] = self.rewrite("content", message.get("content"), _TYPES)
+            message["stop_sequence"] = self.unmasked("stop_reason", message.get("stop_sequence"))
+        elif kind == "message_delta":
+            delta = event["delta"]
+            delta["stop_sequence"] = self.unmasked("stop_reason", delta.get("stop_sequence"))
+            for key in ("stop_details", "container"):
+                if delta.get(key):
+                    delta[key] = self.rewrite("content", delta[key], _TYPES)
+
+    def _mask_start(self, index: Any, block: Json, budget: Budget) -> Json:
+        kind = str(block.get("type"))
+        if kind in {"text", "thinking"}:
+            key, name = ("text", "content") if kind == "text" else ("thinking", "reasoning")
+            read = {key: budget.take(name, block.get(key))}
+        else:
+            read = {"name": self.unmasked(f"tool.{index}.name", block["name"])} if "name" in block else {}
+            if block.get("input"):
+                written = msgspec.json.encode(block["input"]).decode()
+                read["input"] = msgspec.json.decode(self.unmasked(f"tool.{index}.arguments", written))
+        rest = {key: value for key, value in block.items() if key not in read}
+        return {**self.rewrite(f"tool.{index}" if "tool" in kind else "content", rest, _TYPES), **read}
+
+    def shorten(self, event: Json, cut: Cut) -> bool:
+        """Leave in ``event`` what may leave."""
+        delta = event.get("delta", {})
+        if event["type"] == "content_block_delta" and delta["type"] in _DELTAS:
+            self.mask(event, cut.budget)
+            return bool(delta[_DELTAS[delta["type"]][0]])
+        if not cut.whole or event["type"] in {"message_delta", "message_stop"}:
+            return False
+        self.mask(event, cut.budget)
+        return True
 
     def refused(self, refusal: Refusal) -> Iterable[Json]:
         """Close the open block and end with the stop reason ``refusal``."""
@@ -211,11 +250,19 @@ def screen_answer(inquiry: Inquiry, answer: Json, gate: OutputGate) -> Json:  # 
     lane.finish()
     refusal = gate.blocked(0)
     if refusal is None:
+        for index, (block, its_marks) in enumerate(zip(blocks, marks, strict=True)):
+            if lane.masked(its_marks):
+                _mask(index, block, lane.edit(its_marks))
+        last = lane.marks()
+        if lane.masked(last):
+            answer["stop_sequence"] = lane.edit(last).take_whole("stop_reason", answer["stop_sequence"])
         return answer
     kept = []
-    for block, its_marks in zip(blocks, marks, strict=True):
+    for index, (block, its_marks) in enumerate(zip(blocks, marks, strict=True)):
         budget, whole = lane.settle(its_marks)
         if whole:
+            if lane.masked(its_marks):
+                _mask(index, block, lane.edit(its_marks))
             kept.append(block)
             continue
         for key, name in (("text", "content"), ("thinking", "reasoning")):
@@ -248,6 +295,28 @@ def _bring(lane: Lane, index: int, block: Json) -> None:
             for string in strings(value):
                 if not generated(string):
                     lane.whole("content", string)
+
+
+def _mask(index: int, block: Json, budget: Budget) -> None:
+    """Put into ``block`` what leaves of what ``_bring`` told."""
+    kind, read = block.get("type"), {"type"}
+    for key, name in (("thinking", "reasoning"), ("text", "content")):
+        if kind == key:
+            read.add(key)
+            block[key] = budget.take(name, block.get(key))
+    if kind == "tool_use":
+        read |= {"name", "input"}
+        if block.get("name"):
+            block["name"] = budget.take_whole(f"tool.{index}.name", block["name"])
+        if block.get("input"):
+            written = msgspec.json.encode(block["input"]).decode()
+            block["input"] = msgspec.json.decode(budget.take_whole(f"tool.{index}.arguments", written))
+    for key, value in block.items():
+        if key not in read:
+            told = [string for string in strings(value) if not generated(string)]
+            leaving = [budget.take_whole("content", string) for string in told]
+            if leaving != told:
+                block[key] = leaving[0] if isinstance(value, str) else None
 
 
 def answered(answer: Json) -> list[Answered]:

@@ -32,6 +32,20 @@ def screen_answer(inquiry: Inquiry, answer: Json, gate: OutputGate) -> Json:  # 
     for name, found in texts.items():
         separator = "" if name == "token_strs" else "\n"
         lane.whole(name, separator.join(found))
+    marks = lane.marks()
+    if lane.masked(marks):
+        budget = lane.edit(marks)
+        for name, found in texts.items():
+            separator = "" if name == "token_strs" else "\n"
+            leaving = []
+            for number, text in enumerate(found):
+                budget.take_whole(name, separator if number else "")
+                leaving.append(budget.take_whole(name, text))
+            texts[name] = leaving
+        for holder, key, name in list(_places(answer)):
+            holder[key] = texts[name].pop(0)
+        for key in _IDS & answer.keys():
+            answer[key] = []
     refusal = gate.blocked(0)
     if refusal is not None:
         for holder, key, _ in list(_places(answer)):

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Refusal
 from guard.wire.answers import sse
-from guard.wire.answers.hold import Cut, Lane
+from guard.wire.answers.budget import Budget
+from guard.wire.answers.hold import Cut, Lane, Text
 from guard.wire.answers.known import generated, textless
 from guard.wire.dialect import Answered, GarbledAnswer, OutputGate
 
@@ -27,12 +28,12 @@ class TypedStream:
         self.closed = False
         self.gate = gate
         self.usage: Json = {}
-        self.known: dict[str, Any] = {}
-        """Strings that were screened already, with their Text: what repeats one of them brings nothing new."""
+        self.known: dict[tuple[str, str], Text] = {}
+        """Strings that were screened already, by what rules take them for: what repeats one brings nothing new."""
         self._frames = sse.Frames(max_event)
         self._out: list[bytes] = []
         self._over = False
-        self.lane = Lane(0, gate, self._out, max_event, self.left)
+        self.lane = Lane(0, gate, self._out, max_event, self.left, self._masked)
 
     # The transport's side.
 
@@ -90,6 +91,10 @@ class TypedStream:
         """``event`` has been released."""
         raise NotImplementedError
 
+    def mask(self, event: Json, budget: Budget) -> None:
+        """Put into ``event`` what leaves of its texts; tokens that would tell more are taken out."""
+        raise NotImplementedError
+
     def shorten(self, event: Json, cut: Cut) -> bool:
         """Leave in ``event`` what may leave; return whether it is still worth an event."""
         raise NotImplementedError
@@ -114,11 +119,16 @@ class TypedStream:
         """The event brings the complete ``text``: screen it, unless that has been done or it is a random id."""
         if not isinstance(text, str) or not text or generated(text):
             return
-        before = self.known.get(text)
+        before = self.known.get((read_as(name), text))
         if before is None:
-            self.known[text] = self.lane.whole(name, text)
+            self.known[read_as(name), text] = self.lane.whole(name, text)
         else:
             self.lane.again(before)
+
+    def unmasked(self, name: str, text: Any) -> Any:
+        """Return what leaves of ``text``, which ``string`` was told."""
+        before = self.known.get((read_as(name), text)) if isinstance(text, str) else None
+        return text if before is None else self.lane.told(before)
 
     def walk(self, name: str, value: Any, skip: frozenset[str] = frozenset()) -> None:
         """The event brings every string in ``value``, whose keys are known; those in ``skip`` hold no text."""
@@ -132,7 +142,19 @@ class TypedStream:
                 if key not in skip and not textless(item):
                     self.walk(name, item, skip)
 
+    def rewrite(self, name: str, value: Any, skip: frozenset[str] = frozenset()) -> Any:
+        """Return ``value``, which ``walk`` was told, with what leaves of its strings."""
+        if isinstance(value, list):
+            return [self.rewrite(name, item, skip) for item in value]
+        if isinstance(value, dict):
+            return {key: item if key in skip else self.rewrite(name, item, skip) for key, item in value.items()}
+        return self.unmasked(name, value)
+
     # One event.
+
+    def _masked(self, _raw: bytes, event: Any, budget: Budget) -> bytes:
+        self.mask(event, budget)
+        return sse.encode(event, event["type"])
 
     def _take(self, block: bytes) -> None:
         parsed = sse.parse(block)
@@ -189,3 +211,9 @@ class TypedStream:
     def _emit(self, event: Json) -> None:
         self._out.append(sse.encode(event, event["type"]))
         self.left(event)
+
+
+def read_as(name: str) -> str:
+    """Return what rules take the text ``name`` for: ``reasoning``, ``tool``, ``logprobs`` or ``output``."""
+    first = name.partition(".")[0]
+    return first if first in {"reasoning", "tool", "logprobs"} else "output"

@@ -9,6 +9,7 @@ from guard.wire.dialect import Malformed
 from guard.wire.fields import CHAT, typed
 from guard.wire.requests.parts import content
 from guard.wire.requests.strings import samples, steer, strings, tools
+from guard.wire.requests.turns import Turns
 
 ROLES = {
     "user": Source.USER,
@@ -55,6 +56,7 @@ def messages(conversation: Any, path: str, inquiry: Inquiry) -> None:
     if type(conversation) is not list:
         raise Malformed(path, show(conversation), "an array of messages")
     add = inquiry.segments.append
+    turns = Turns(path, inquiry)
     for index, message in enumerate(conversation):
         if type(message) is not dict:
             raise Malformed(f"{path}[{index}]", show(message), "a message object")
@@ -68,12 +70,14 @@ def messages(conversation: Any, path: str, inquiry: Inquiry) -> None:
         body = message.get("content")
         if type(body) is str:
             add(Segment(source, body, f"{path}[{index}].content"))
+            turns.said(source, body, index)
         elif type(body) is list:
-            content(body, source, f"{path}[{index}].content", inquiry)
+            turns.said(source, content(body, source, f"{path}[{index}].content", inquiry), index)
         elif body is not None:
             raise Malformed(f"{path}[{index}].content", show(body), "a string or an array of parts")
         if len(message) != 2 or "content" not in message:
             _others(message, source, f"{path}[{index}]", inquiry)
+    turns.close()
 
 
 _STRINGS = frozenset({"name", "tool_call_id", "task"})

@@ -3,6 +3,7 @@
 from typing import Any
 
 from guard.exchange.inquiry import FieldUse, Inquiry
+from guard.exchange.unscanned import PartKind, UnscannedPart
 from guard.wire.fields import COMPLETIONS, typed
 from guard.wire.requests.strings import prompts, samples, steer
 
@@ -16,7 +17,7 @@ def parse(document: dict[str, Any]) -> Inquiry:
     count = prompts(document["prompt"], "prompt", inquiry) if "prompt" in document else 0
     embeds = document.get("prompt_embeds")
     if embeds is not None:
-        inquiry.unscannable.append("prompt_embeds")
+        inquiry.unscannable.append(UnscannedPart(PartKind.PROMPT_EMBEDS, "prompt_embeds"))
         count += len(embeds) if type(embeds) is list else 1
     steer(inquiry)
     n = document.get("n", 1)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from guard.exchange.inquiry import Inquiry
+from guard.exchange.unscanned import PartKind, UnscannedPart
 from guard.screening.segments import Segment, Source
 from guard.wire.coercion import show
 from guard.wire.dialect import Malformed
@@ -10,6 +11,7 @@ from guard.wire.fields import COUNT_TOKENS, MESSAGES, Table, typed
 from guard.wire.requests.chat import required
 from guard.wire.requests.parts import joined
 from guard.wire.requests.strings import steer, strings, tools
+from guard.wire.requests.turns import Turns
 
 _ROLES = {"user": Source.USER, "assistant": Source.ASSISTANT, "system": Source.SYSTEM}
 _MEMBERS = {
@@ -41,6 +43,7 @@ def _parse(surface: str, table: Table, document: dict[str, Any]) -> Inquiry:
     inquiry = typed(surface, table, document)
     if "system" in document:
         _body(document["system"], Source.SYSTEM, "system", inquiry)
+    turns = Turns("messages", inquiry)
     for index, message in enumerate(required(document, "messages")):
         path = f"messages[{index}]"
         if type(message) is not dict:
@@ -49,20 +52,22 @@ def _parse(surface: str, table: Table, document: dict[str, Any]) -> Inquiry:
         source = _ROLES.get(role) if type(role) is str else None
         if source is None:
             raise Malformed(f"{path}.role", show(role), ", ".join(_ROLES))
-        _body(message.get("content"), source, f"{path}.content", inquiry)
+        turns.said(source, _body(message.get("content"), source, f"{path}.content", inquiry), index)
         if len(message) != 2:
             for name in message.keys() - {"role", "content"}:
                 del message[name]
+    turns.close()
     if "tools" in document:
         tools(document["tools"], "tools", inquiry, _TOOL_KINDS)
     steer(inquiry)
     return inquiry
 
 
-def _body(body: Any, source: Source, path: str, inquiry: Inquiry) -> None:
+def _body(body: Any, source: Source, path: str, inquiry: Inquiry) -> str:
+    """Add the texts of a body and return those of its own source."""
     if type(body) is str:
         inquiry.segments.append(Segment(source, body, path))
-        return
+        return body
     if type(body) is not list:
         raise Malformed(path, show(body), "a string or an array of content blocks")
     texts: list[str] = []
@@ -76,7 +81,7 @@ def _body(body: Any, source: Source, path: str, inquiry: Inquiry) -> None:
         elif kind == "thinking":
             thoughts.append(_text(kept, "thinking", at))
         elif kind == "image":
-            inquiry.unscannable.append(at)
+            inquiry.unscannable.append(UnscannedPart(PartKind.IMAGE, at))
         elif kind == "tool_use":
             _call(kept, at, inquiry)
         elif kind == "tool_result":
@@ -91,6 +96,7 @@ def _body(body: Any, source: Source, path: str, inquiry: Inquiry) -> None:
         joined(texts, source, path, inquiry)
     if thoughts:
         joined(thoughts, Source.REASONING, path, inquiry)
+    return "\n".join(texts)
 
 
 def _cut(block: Any, path: str, kinds: Any) -> tuple[str, dict[str, Any]]:
@@ -141,7 +147,7 @@ def _result(block: dict[str, Any], path: str, inquiry: Inquiry) -> None:
         if kind == "text":
             texts.append(_text(kept, "text", at))
         elif kind == "image":
-            inquiry.unscannable.append(at)
+            inquiry.unscannable.append(UnscannedPart(PartKind.IMAGE, at))
         else:
             _reference(kept, at, inquiry)
     if texts:

@@ -8,11 +8,12 @@ from string import punctuation, whitespace
 from typing import Any
 
 from guard.exchange.inquiry import FieldUse, Inquiry
+from guard.exchange.unscanned import PartKind, UnscannedPart
 from guard.screening.segments import Segment, Source
 from guard.wire.coercion import show
 from guard.wire.dialect import Malformed
 
-_TEXTS = {
+TEXTS = {
     "text": "text",
     "input_text": "text",
     "output_text": "text",
@@ -20,6 +21,7 @@ _TEXTS = {
     "thinking": "thinking",
     "tool_reference": "name",
 }
+"""By the type of a part that is text: the member that holds it."""
 _MEDIA = {
     "image_url": "image_url",
     "input_image": "image_url",
@@ -34,14 +36,22 @@ _MEDIA = {
     "input_file": "file_data",
 }
 _UNTYPED = ("image_url", "image_embeds", "audio_embeds", "video_embeds", "audio_url", "input_audio", "video_url")
-_ALLOWED = ", ".join((*_TEXTS, *_MEDIA))
+_KINDS = {
+    **dict.fromkeys(("image_url", "input_image", "image_embeds"), PartKind.IMAGE),
+    **dict.fromkeys(("audio_url", "input_audio", "audio_embeds"), PartKind.AUDIO),
+    **dict.fromkeys(("video_url", "video_embeds"), PartKind.VIDEO),
+    **dict.fromkeys(("file", "input_file"), PartKind.FILE),
+    "prompt_embeds": PartKind.PROMPT_EMBEDS,
+}
+_ALLOWED = ", ".join((*TEXTS, *_MEDIA))
 _SEAMS = frozenset(whitespace + punctuation)
 
 
-def content(parts: list[Any], source: Source, path: str, inquiry: Inquiry) -> None:
+def content(parts: list[Any], source: Source, path: str, inquiry: Inquiry) -> str:
     """Add the text of ``parts`` as segments of ``source`` and list the parts that are not text as unscannable.
 
-    Parts are cut down in place. Raises Malformed for a part that is no object or whose type is unknown.
+    Returns all of the text, a line for each part. Parts are cut down in place. Raises Malformed for a part that is no
+    object or whose type is unknown.
     """
     found: list[str] = []
     at = path
@@ -49,7 +59,7 @@ def content(parts: list[Any], source: Source, path: str, inquiry: Inquiry) -> No
         if type(part) is not dict:
             raise Malformed(f"{path}[{index}]", show(part), "an object with a type")
         kind = part.get("type")
-        name = _TEXTS.get(kind) if type(kind) is str else None
+        name = TEXTS.get(kind) if type(kind) is str else None
         if name is None:
             parts[index] = _media(part, kind, f"{path}[{index}]", inquiry)
             continue
@@ -65,22 +75,25 @@ def content(parts: list[Any], source: Source, path: str, inquiry: Inquiry) -> No
         at = f"{path}[{index}].{name}"
     if len(found) == 1:
         inquiry.segments.append(Segment(source, found[0], at))
-    elif found:
+        return found[0]
+    if found:
         joined(found, source, path, inquiry)
+    return "\n".join(found)
 
 
-def joined(texts: list[str], source: Source, path: str, inquiry: Inquiry) -> None:
+def joined(texts: list[str], source: Source, path: str, inquiry: Inquiry, *, again: bool = False) -> None:
     """Add adjacent ``texts`` as one segment, so that no phrase hides by being split over them.
 
+    ``again``: they have segments already.
     Some templates set parts on lines of their own, others side by side. The first is always screened; the second
     differs only where a word runs on from one text into the next, and is screened then too.
     """
-    inquiry.segments.append(Segment(source, "\n".join(texts), path))
+    inquiry.segments.append(Segment(source, "\n".join(texts), path, again))
     before = ""
     for text in texts:
         if text:
             if before and before[-1] not in _SEAMS and text[0] not in _SEAMS:
-                inquiry.segments.append(Segment(source, "".join(texts), path))
+                inquiry.segments.append(Segment(source, "".join(texts), path, again=True))
                 return
             before = text
 
@@ -96,5 +109,5 @@ def _media(part: dict[str, Any], kind: Any, path: str, inquiry: Inquiry) -> dict
             raise Malformed(f"{path}.type", show(kind), _ALLOWED)
         if kind == "prompt_embeds":
             inquiry.uses.append(FieldUse("prompt_embeds", path.partition("[")[0], True))
-    inquiry.unscannable.append(path)
+    inquiry.unscannable.append(UnscannedPart(_KINDS[kind or name], path))
     return {key: part[key] for key in ("type", name, "uuid", "detail", "filename", "file_url") if key in part}

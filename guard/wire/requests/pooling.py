@@ -7,6 +7,7 @@ does not matter which one it picks.
 from typing import Any
 
 from guard.exchange.inquiry import Inquiry
+from guard.exchange.unscanned import PartKind, UnscannedPart
 from guard.screening.segments import Segment, Source
 from guard.wire.coercion import show
 from guard.wire.dialect import Malformed
@@ -49,7 +50,7 @@ def parse_cohere(document: dict[str, Any]) -> Inquiry:
     for index, text in enumerate(document.get("texts", ())):
         inquiry.segments.append(Segment(Source.USER, text, f"texts[{index}]"))
     if document.get("images"):
-        inquiry.unscannable.append("images")
+        inquiry.unscannable.append(UnscannedPart(PartKind.IMAGE, "images"))
     for index, item in enumerate(document.get("inputs", ())):
         document["inputs"][index] = _composed(item, f"inputs[{index}]", inquiry)
     steer(inquiry)

@@ -14,6 +14,7 @@ from guard.wire.fields import RESPONSES, typed
 from guard.wire.requests.chat import ROLES, required
 from guard.wire.requests.parts import content, joined
 from guard.wire.requests.strings import steer, strings, tools
+from guard.wire.requests.turns import Turns
 
 _MEMBERS = {
     "message": ("type", "role", "content", "id", "status"),
@@ -56,8 +57,10 @@ def parse(document: dict[str, Any]) -> Inquiry:
     if type(given) is str:
         inquiry.segments.append(Segment(Source.USER, given, "input"))
     else:
+        turns = Turns("input", inquiry)
         for index, item in enumerate(given):
-            given[index] = _item(item, f"input[{index}]", inquiry)
+            given[index] = _item(item, index, inquiry, turns)
+        turns.close()
         if given and given[-1].get("status") in {"in_progress", "incomplete"}:
             inquiry.uses.append(FieldUse("prefill", "input", True))
     if "tools" in document:
@@ -74,7 +77,8 @@ def seal(document: dict[str, Any]) -> None:
     document.setdefault("store", False)
 
 
-def _item(item: Any, path: str, inquiry: Inquiry) -> dict[str, Any]:
+def _item(item: Any, index: int, inquiry: Inquiry, turns: Turns) -> dict[str, Any]:
+    path = f"input[{index}]"
     if type(item) is not dict:
         raise Malformed(path, show(item), "an object")
     kind = item.get("type", "message")
@@ -85,7 +89,7 @@ def _item(item: Any, path: str, inquiry: Inquiry) -> dict[str, Any]:
         raise Malformed(f"{path}.encrypted_content", "a value", "nothing: it cannot be read")
     kept = {name: item[name] for name in members if item.get(name) is not None}
     if kind == "message":
-        _message(kept, path, inquiry)
+        _message(kept, index, inquiry, turns)
     elif kind == "reasoning":
         _reasoning(kept, path, inquiry)
     elif kind in {"function_call", "custom_tool_call"}:
@@ -97,7 +101,8 @@ def _item(item: Any, path: str, inquiry: Inquiry) -> dict[str, Any]:
     return kept
 
 
-def _message(item: dict[str, Any], path: str, inquiry: Inquiry) -> None:
+def _message(item: dict[str, Any], index: int, inquiry: Inquiry, turns: Turns) -> None:
+    path = f"input[{index}]"
     role = item.get("role")
     if type(role) is not str:
         raise Malformed(f"{path}.role", show(role), "a string")
@@ -105,19 +110,20 @@ def _message(item: dict[str, Any], path: str, inquiry: Inquiry) -> None:
     if source is None:
         source = Source.USER
         inquiry.segments.append(Segment(source, role, f"{path}.role"))
-    _body(item.get("content", ""), source, f"{path}.content", inquiry)
+    turns.said(source, _body(item.get("content", ""), source, f"{path}.content", inquiry), index)
 
 
-def _body(body: Any, source: Source, path: str, inquiry: Inquiry) -> None:
+def _body(body: Any, source: Source, path: str, inquiry: Inquiry) -> str:
     if type(body) is str:
         inquiry.segments.append(Segment(source, body, path))
-    elif type(body) is list:
-        content(body, source, path, inquiry)
-        for part in body:
-            if part.get("type") == "output_text":
-                part["annotations"] = []  # vLLM's model of an output text requires them
-    else:
+        return body
+    if type(body) is not list:
         raise Malformed(path, show(body), "a string or an array of parts")
+    text = content(body, source, path, inquiry)
+    for part in body:
+        if part.get("type") == "output_text":
+            part["annotations"] = []  # vLLM's model of an output text requires them
+    return text
 
 
 def _reasoning(item: dict[str, Any], path: str, inquiry: Inquiry) -> None:

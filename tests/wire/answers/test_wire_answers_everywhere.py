@@ -92,17 +92,19 @@ def cases() -> Iterator[Any]:
                     yield pytest.param(path, number, place, is_object, id=f"{path.stem}-{number}-{where}-{is_object}")
 
 
+@pytest.mark.parametrize("gate", [ToyGate, lambda word: ToyGate(masks=(word,))], ids=["blocked", "masked"])
 @pytest.mark.parametrize(("path", "number", "place", "is_object"), [*cases()])
-def test_a_word_in_any_place_of_any_event_does_not_leave(path, number, place, is_object):
+def test_a_word_in_any_place_of_any_event_does_not_leave(path, number, place, is_object, gate):
     told = events(path.read_bytes())
     head, event = told[number]
     told[number] = (head, spoiled(event, place, is_object=is_object))
     choices = 2 if path.stem in {"chat_n2", "cmpl"} else 1
     module = DIALECTS[path.stem.partition("_")[0]]
-    stream = module.open_stream(Inquiry("any", {}, "tiny", stream=True, choices=choices), ToyGate(WORD))
+    stream = module.open_stream(Inquiry("any", {}, "tiny", stream=True, choices=choices), gate(WORD))
     said = [head + b"data: " + json.dumps(event).encode() + b"\n\n" for head, event in told]
     out = b"".join(say(stream, event) for event in said) + say(stream, b"<end>")
     assert WORD.encode() not in out
+    assert gate is ToyGate or b"llama-3.1" not in out, "a mask ends nothing"
 
 
 def test_the_places_tried_are_many_and_in_every_dialect():

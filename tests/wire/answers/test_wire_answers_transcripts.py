@@ -55,8 +55,8 @@ def test_the_same_bytes_leave_however_they_arrive(transcript: Transcript, size: 
 
 
 @each
-def test_no_blocked_word_is_in_what_left(transcript: Transcript):
-    for word in transcript.words:
+def test_no_blocked_or_masked_word_is_in_what_left(transcript: Transcript):
+    for word in (*transcript.words, *transcript.masks):
         assert word.encode() not in transcript.left
 
 

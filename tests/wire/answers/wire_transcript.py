@@ -4,6 +4,7 @@
     choices: 2               how many answers were asked for (1)
     document: {...}          the request body's fields that matter ({})
     blocks: BAD WORSE        the words that the toy gate blocks (none)
+    masks: SECRET            the words that it masks (none)
 
     >> data: {...}           one line of an upstream event; the event ends after its `data:` line or comment
     >| data: {"ha            bytes in the middle of which the upstream stops
@@ -44,6 +45,7 @@ class Transcript:
     choices: int = 1
     document: dict[str, Any] = field(default_factory=dict)
     words: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
     steps: list[Step] = field(default_factory=list)
     understood: Any = None
 
@@ -57,7 +59,7 @@ class Transcript:
 
     def open(self) -> AnswerStream:
         inquiry = Inquiry(self.dialect, self.document, "tiny", stream=True, choices=self.choices)
-        return self.module.open_stream(inquiry, ToyGate(*self.words))
+        return self.module.open_stream(inquiry, ToyGate(*self.words, masks=self.masks))
 
 
 def read(path: Path) -> Transcript:
@@ -87,6 +89,8 @@ def read(path: Path) -> Transcript:
             transcript.document = json.loads(rest)
         elif mark == "blocks:":
             transcript.words = tuple(rest.split())
+        elif mark == "masks:":
+            transcript.masks = tuple(rest.split())
     return transcript
 
 
@@ -122,6 +126,8 @@ def write(transcript: Transcript, prose: str) -> str:
         lines.append(f"document: {json.dumps(transcript.document)}")
     if transcript.words:
         lines.append(f"blocks: {' '.join(transcript.words)}")
+    if transcript.masks:
+        lines.append(f"masks: {' '.join(transcript.masks)}")
     lines.append("")
     for step in transcript.steps:
         mark = ">>" if step.said.endswith((b"\n", b">")) else ">|"

@@ -3,6 +3,7 @@
 import pytest
 
 from guard.exchange.inquiry import FieldUse
+from guard.exchange.unscanned import PartKind
 from guard.wire.fields import WHOLE_VOCABULARY
 from guard.wire.requests import batch, chat, completions, messages, pooling, responses
 
@@ -102,10 +103,10 @@ def test_completions_echo_with_logprobs_scores_the_prompt():
 def test_prompt_embeds_are_a_use_and_cannot_be_scanned():
     inquiry = completions.parse({"prompt_embeds": ["AAAA", "BBBB"]})
     assert FieldUse("prompt_embeds", "prompt_embeds", True) in inquiry.uses
-    assert (inquiry.unscannable, inquiry.choices) == (["prompt_embeds"], 2)
+    assert (inquiry.unscannable, inquiry.choices) == ([(PartKind.PROMPT_EMBEDS, "prompt_embeds")], 2)
     part = chat.parse({"messages": [{"role": "user", "content": [{"type": "prompt_embeds", "data": "AAAA"}]}]})
     assert part.uses == [FieldUse("prompt_embeds", "messages", True)]
-    assert part.unscannable == ["messages[0].content[0]"]
+    assert part.unscannable == [(PartKind.PROMPT_EMBEDS, "messages[0].content[0]")]
 
 
 def test_a_batch_is_worth_its_conversations():

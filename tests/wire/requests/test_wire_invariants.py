@@ -193,7 +193,11 @@ def test_text_put_anywhere_is_refused_dropped_or_read(surface, data):
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.floats(allow_nan=False) | st.text(max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3),
     lambda values: st.lists(values, max_size=2) | st.dictionaries(NAMES | st.text(max_size=3), values, max_size=3),
     max_leaves=6,
 )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from guard.exchange.unscanned import PartKind
 from guard.screening.segments import Segment, Source
 from guard.wire.dialect import Malformed
 from guard.wire.requests import batch, chat, completions, messages, pooling, responses, tokens
@@ -141,7 +142,7 @@ def test_tools_of_a_developer_message_are_definitions():
 )
 def test_what_no_text_rule_reads_is_listed_as_unscannable(part):
     inquiry = of_message(role="user", content=[{"type": "text", "text": "look"}, {**part, "junk": "hidden"}])
-    assert inquiry.unscannable == ["messages[0].content[1]"]
+    assert [part.path for part in inquiry.unscannable] == ["messages[0].content[1]"]
     assert inquiry.document["messages"][0]["content"][1] == part
 
 
@@ -342,7 +343,10 @@ def test_blocks_of_messages():
         ("tool_definition", "stop_sequences", "s"),
     }
     assert any("added" in segment.text for segment in inquiry.segments)
-    assert inquiry.unscannable == ["messages[2].content[0].content[1]", "messages[2].content[1]"]
+    assert inquiry.unscannable == [
+        (PartKind.IMAGE, "messages[2].content[0].content[1]"),
+        (PartKind.IMAGE, "messages[2].content[1]"),
+    ]
     assert inquiry.claimed == {"metadata.user_id": "u"}
     assert inquiry.document["messages"][1]["content"][1] == {"type": "redacted_thinking"}
 
@@ -415,6 +419,8 @@ def test_input_that_cannot_be_read_is_malformed(parse, document):
 
 
 def test_images_of_embeddings_are_unscannable():
-    assert pooling.parse_cohere({"images": ["data:x"]}).unscannable == ["images"]
+    assert pooling.parse_cohere({"images": ["data:x"]}).unscannable == [(PartKind.IMAGE, "images")]
     parts = {"content": [{"type": "image_url", "image_url": {"url": "x"}}]}
-    assert pooling.parse_rerank({"query": parts, "documents": ["a"]}).unscannable == ["query.content[0]"]
+    assert pooling.parse_rerank({"query": parts, "documents": ["a"]}).unscannable == [
+        (PartKind.IMAGE, "query.content[0]")
+    ]

@@ -1,0 +1,1 @@
+"""What ``guard screen`` is made of: lines in, tiers, verdicts out."""
