@@ -13,7 +13,8 @@ import html
 import re
 import urllib.parse
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from guard.screening.signs import Sign, signs
@@ -25,14 +26,9 @@ MOST_VARIANTS = ROUNDS + 8
 reversing, and rot13."""
 
 _DIGITS = "[A-Za-z0-9+/_-]"
-_BASE64 = re.compile(rf"(?<!{_DIGITS})(?:(?:{_DIGITS}{{12,}}+\r?\n[ \t>]*)+{_DIGITS}+|{_DIGITS}{{12,}})={{0,2}}")
-_RUN = re.compile(rf"{_DIGITS}{{12,}}={{0,2}}")
-_SHORTEST = 12
-_LIKELY = re.compile(
-    rf"(?<!{_DIGITS})(?![a-z0-9+/_-]+(?!{_DIGITS}))(?!(?:[A-Za-z0-9]{{1,11}}[_/+-]){{2}})[CDI-Za-fx-z0-9]{_DIGITS}{{11,}}"
-)
-"""Digits that may be text: not all lower case, no words put together with strokes, and the first octet is no control
-character and may begin one in UTF-8."""
+_LINE, _BREAK = rf"{_DIGITS}{{12,}}+", r"\r?\n[ \t>]*"
+_BASE64 = re.compile(f"{_LINE}(?:{_BREAK}{_LINE})*+(?:{_BREAK}{_DIGITS}+)?={{0,2}}")
+_RUN = re.compile(f"{_LINE}={{0,2}}")
 _URL_SAFE = str.maketrans("-_", "+/")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:0x)?(?:[0-9A-Fa-f]{2}){6,}(?![0-9A-Za-z])")
 _HEX_PAIRS = re.compile(r"(?<![0-9A-Za-z])(?:(?:0x)?[0-9A-Fa-f]{2}[ ,:;]{1,2}){3,}(?:0x)?[0-9A-Fa-f]{2}(?![0-9A-Za-z])")
@@ -61,7 +57,8 @@ class Variant(NamedTuple):
     """A decoded text; ``transform`` names how it was decoded, outermost first (``base64``, ``base64+percent``)."""
 
     text: str
-    pieces: tuple[Piece, ...]
+    pieces: Callable[[], Sequence[Piece]]
+    """Returns where its characters are from; most variants hold nothing, and nobody asks."""
     transform: str
     outer: "Variant | None" = None
     """What it was decoded from; None: the text itself."""
@@ -73,12 +70,13 @@ class Variant(NamedTuple):
 
     def _span(self, start: int, end: int) -> tuple[int, int]:
         spans: list[int] = []
-        for index in range(bisect_right(self.pieces, start, key=_start) - 1, len(self.pieces)):
-            piece = self.pieces[index]
+        pieces = self.pieces()
+        for index in range(bisect_right(pieces, start, key=_start) - 1, len(pieces)):
+            piece = pieces[index]
             if piece.start >= end:
                 break
             begin = max(start - piece.start, 0)
-            after = self.pieces[index + 1].start if index + 1 < len(self.pieces) else end
+            after = pieces[index + 1].start if index + 1 < len(pieces) else end
             stop = min(end, after) - piece.start
             if piece.step == 1:
                 spans += (piece.original + begin, piece.original + stop)
@@ -93,14 +91,12 @@ def _start(piece: Piece) -> int:
     return piece.start
 
 
-def variants(text: str, *, long_word: bool = False, spaced: bool = False, leet: bool = False) -> Iterator[Variant]:
+def variants(text: str, seen: Collection[int] = ()) -> Iterator[Variant]:
     """Yield the variants of ``text``: first what it decodes to, then that with each trick of spelling undone.
 
-    ``long_word``, ``spaced`` and ``leet`` add to the signs found here what the caller saw in the folded text: base64 or
-    hexadecimal digits, spaced-out letters or digits for letters may be there.
+    ``seen`` are signs that the caller saw in the folded text: added to those found here.
     """
-    seen = zip((long_word, spaced, leet), (Sign.LONG_WORD, Sign.SPACED, Sign.LEET), strict=True)
-    given = {*signs(text), *(int(sign) for there, sign in seen if there)}
+    given = {*signs(text), *seen}
     if not given:
         return
     inner: Variant | None = None
@@ -123,7 +119,7 @@ def decoded(text: str, outer: Variant | None, given: Collection[int]) -> Variant
     """
     inner = outer
     for name, sign, pattern, decode in _DECODERS:
-        if sign in given and (decode is not _from_base64 or _holds_base64(text)):
+        if sign in given:
             found = _replaced(text, pattern, decode, name, inner)
             if found is not None:
                 inner, text = found, found.text
@@ -153,27 +149,32 @@ def _replaced(
     if done < len(text):
         pieces.append(Piece(length, done, len(text), 1))
         parts.append(text[done:])
-    return _variant("".join(parts), tuple(pieces), name, outer)
+    return _variant("".join(parts), lambda: pieces, name, outer)
 
 
 def _tricked(text: str, trick: Trick, outer: Variant | None) -> Variant:
+    return _variant(trick.text, cache(lambda: _pieces(len(text), trick)), trick.name, outer)
+
+
+def _pieces(whole: int, trick: Trick) -> list[Piece]:
+    """Return the pieces of a text of which, before the trick was undone, ``whole`` characters were there."""
     if trick.runs is None:
-        return _variant(trick.text, (Piece(0, 0, len(text), -1 if trick.backwards else 1),), trick.name, outer)
+        return [Piece(0, 0, whole, -1 if trick.backwards else 1)]
     pieces: list[Piece] = []
     length = done = 0
-    for start, end, replaced in trick.runs:
+    for start, end, replaced in trick.runs():
         if start > done:
             pieces.append(Piece(length, done, start, 1))
             length += start - done
         pieces.append(Piece(length, start, end, 0))
         length += replaced
         done = end
-    if done < len(text):
-        pieces.append(Piece(length, done, len(text), 1))
-    return _variant(trick.text, tuple(pieces), trick.name, outer)
+    if done < whole:
+        pieces.append(Piece(length, done, whole, 1))
+    return pieces
 
 
-def _variant(text: str, pieces: tuple[Piece, ...], name: str, outer: Variant | None) -> Variant:
+def _variant(text: str, pieces: Callable[[], Sequence[Piece]], name: str, outer: Variant | None) -> Variant:
     return Variant(text, pieces, name if outer is None else f"{outer.transform}+{name}", outer)
 
 
@@ -196,15 +197,6 @@ def _from_base64(run: str) -> str | None:
         return found
     apart = [_RUN.sub(lambda match: _from_digits(match[0]) or match[0], line) for line in lines]
     return "\n".join(apart) if apart != lines else None
-
-
-def _holds_base64(text: str) -> bool:
-    """Return whether some word of ``text`` holds digits that decode to something: identifiers seldom do.
-
-    Cheaper than the pattern, which has to look for wrapped lines everywhere.
-    """
-    long = " ".join([word for word in text.split() if len(word) >= _SHORTEST])
-    return any(not run.isupper() and _from_digits(run) is not None for run in _LIKELY.findall(long))
 
 
 def _from_digits(digits: str) -> str | None:
@@ -264,7 +256,7 @@ _DECODERS = (
     ("escapes", Sign.CODE_POINT, _CODE_POINTS, _from_code_points),
     ("escapes", Sign.ESCAPE, _ESCAPES, _from_escape),
     ("hex", Sign.HEX_PAIRS, _HEX_PAIRS, _from_hex_pairs),
-    ("hex", Sign.LONG_WORD, _HEX, _from_hex),
-    ("base64", Sign.LONG_WORD, _BASE64, _from_base64),
+    ("hex", Sign.HEX, _HEX, _from_hex),
+    ("base64", Sign.BASE64, _BASE64, _from_base64),
 )
 """Name, sign, what is replaced, and by what."""

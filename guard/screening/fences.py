@@ -5,9 +5,11 @@ still read: a fence is no place to hide.
 """
 
 import re
+from bisect import bisect_left
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
-_TICKS = re.compile(r"`+|\n[ \t]*\n")
+_FENCE = re.compile(r"\n {0,3}(```+|~~~+)([^\n]*)")
+_TICKS = re.compile("``*+")
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
 def prose(text: str) -> list[tuple[int, int]]:
@@ -29,13 +31,15 @@ def prose(text: str) -> list[tuple[int, int]]:
 def _blocks(text: str) -> list[tuple[int, int]]:
     """Return the spans of the fenced code blocks."""
     blocks: list[tuple[int, int]] = []
+    if "```" not in text and "~~~" not in text:
+        return blocks
     opened: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
+    for fence in _FENCE.finditer("\n" + text):
         if opened is None:
             if fence[1][0] == "~" or "`" not in fence[2]:
                 opened = fence
         elif fence[1].startswith(opened[1]) and not fence[2].strip():
-            blocks.append((opened.start(), fence.end()))
+            blocks.append((opened.start(), fence.end() - 1))
             opened = None
     if opened is not None:
         blocks.append((opened.start(), len(text)))
@@ -45,16 +49,18 @@ def _blocks(text: str) -> list[tuple[int, int]]:
 def _outside(text: str, low: int, high: int) -> list[tuple[int, int]]:
     """Return the spans of ``text[low:high]`` that are not between backticks; code does not reach over a blank line."""
     spans: list[tuple[int, int]] = []
-    runs = [(match.start(), match.end()) for match in _TICKS.finditer(text, low, high)]
-    closing: dict[int, int] = {}
+    runs = [match.span() for match in _TICKS.finditer(text, low, high)]
+    if not runs:
+        return [(low, high)] if low < high else []
+    blank = [match.start() for match in _BLANK_LINE.finditer(text, runs[0][1], runs[-1][0])]
+    closing: dict[tuple[int, int], int] = {}
+    """By paragraph and length."""
     closes: list[int | None] = [None] * len(runs)
     for index in range(len(runs) - 1, -1, -1):
         start, end = runs[index]
-        if text[start] == "\n":
-            closing.clear()
-        else:
-            closes[index] = closing.get(end - start)
-            closing[end - start] = index
+        run = bisect_left(blank, start), end - start
+        closes[index] = closing.get(run)
+        closing[run] = index
     done, index = low, 0
     while index < len(runs):
         close = closes[index]

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from guard.screening.lookalikes import LOOKALIKES
+from guard.screening.recent import Recent
 
 _ENCLOSED = (0x1F150, 0x1F170, 0x1F1E6)
 """First letters of negative circled, negative squared and regional indicator A-Z: no decomposition in Unicode."""
@@ -120,6 +121,10 @@ def fold(text: str, *, after_space: bool = False) -> str:
     if after_space and folded.startswith(" "):
         return folded[1:]
     return folded
+
+
+folded = Recent(fold)
+"""``fold`` of a whole segment, which several tiers read."""
 
 
 def view(folded: str) -> bytes:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 
 from guard.screening.decode import decoded
-from guard.screening.normalize import fold
+from guard.screening.normalize import fold, folded
 from guard.screening.signs import Sign, signs
 from guard.screening.spelling import backwards, english, respelled, rotated, spaced_out
 
@@ -17,12 +17,13 @@ _MIXED = re.compile(rf"[a-z]{_DIGITS}{{1,2}}[a-z]|^[013457@$][013457@$]?[a-z]{{2
 _SHORT = re.compile(r"(?<![\w.,])[0-9@$]{1,2}(?![\w.,%]|[ ]?[-+*/=])")
 _IGNORED = frozenset({Sign.NO_SPACES})
 """Scored are words, whatever stands between them."""
+_DIGITS_OF_TEXT = frozenset({Sign.BASE64, Sign.HEX})
 _LONG = 20
 """Characters of encoded text that are worth a look: some three words."""
 _ENCODED = re.compile(r"(?=[A-Za-z]*[0-9])(?=[A-Z0-9]*[a-z])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{20}|[0-9A-Fa-f]{20}")
 _DENSE = {
     Sign.SPACED: re.compile(r"(?<![^\W_])[^\W_](?=[\W_]{1,4}[^\W_](?![^\W_]))"),
-    Sign.LEET: re.compile(r"[A-Za-z][013-9@$!|+]{1,2}[A-Za-z]"),
+    Sign.LEET: re.compile(r"[013-9@$!|+](?<=[A-Za-z].)[013-9@$!|+]?[A-Za-z]"),
 }
 _PART, _DENSITY = 512, 32
 _FEW, _MANY = 0.15, 0.3
@@ -48,7 +49,7 @@ def plain(text: str) -> str | None:
                 break
         given = _counted(said)
     found = fold(said)
-    return found if found != fold(text) else None
+    return found if found != folded(text) else None
 
 
 def _counted(text: str) -> list[int]:
@@ -57,7 +58,7 @@ def _counted(text: str) -> list[int]:
     Simple escapes count where it looks like JSON, a long word if it is long enough to hide a few others, letters apart
     and digits for letters where a fair share of the text is such.
     """
-    given = signs(text)
+    given = list(signs(text))
     if given:
         json = text.lstrip()[:1] in {"{", "[", '"'}
         given = [
@@ -65,7 +66,7 @@ def _counted(text: str) -> list[int]:
             for sign in given
             if sign not in _IGNORED
             and (json or sign != Sign.ESCAPE)
-            and (sign != Sign.LONG_WORD or _encoded(text))
+            and (sign not in _DIGITS_OF_TEXT or _encoded(text))
             and (sign not in _DENSE or _dense(text, _DENSE[Sign(sign)]))
         ]
     return given

@@ -10,17 +10,18 @@ from guard.screening.automaton import MOST_MATCHES, Finder, Sieve, TooManyMatche
 from guard.screening.categories import OWN
 from guard.screening.decode import Variant, variants
 from guard.screening.findings import Action, Finding
-from guard.screening.normalize import Offsets, fold, view
+from guard.screening.normalize import Offsets, fold, folded, view
 from guard.screening.patterns import Pattern
 from guard.screening.rules import Literal, Rule
 from guard.screening.segments import Direction, Segment, Source
+from guard.screening.signs import Sign
 from guard.screening.stream.channel import ChannelScreen, Score
 from guard.screening.stream.program import Program
 from guard.screening.stream.scored import ScoredScreen
 
-_SIGNS = (rb"[a-z0-9_]{16,}", rb"(?: [a-z0-9]){4} ", rb"[a-z][013457]{1,2}[a-z]")
-"""Of base64, of spaced-out letters, of digits for letters."""
-_LONG_WORD, _SPACED, _LEET = range(3)
+_SIGNS = {Sign.SPACED: rb"(?: [a-z0-9]){4} ", Sign.LEET: rb"[a-z][013457]{1,2}[a-z]"}
+"""As they show in the view of a folded text."""
+_SEEN = tuple(_SIGNS)
 _OUTPUT_SOURCES = (Source.OUTPUT, Source.REASONING, Source.TOOL_ARGUMENTS)
 
 
@@ -56,7 +57,7 @@ class RuleSet:
             (literal, rule) for rule in prompt for literal in rule.anchors
         )
         self._finder = Finder([literal for literal, _ in self.anchors])
-        self._signs = Sieve(_SIGNS)
+        self._signs = Sieve([*_SIGNS.values()])
         self.patterns: tuple[tuple[Pattern, Rule], ...] = tuple(
             (pattern, rule) for rule in prompt for pattern in rule.patterns
         )
@@ -111,18 +112,18 @@ class RuleSet:
     def _scan(self, segment: Segment, findings: list[Finding]) -> int:
         """Add the findings in ``segment`` and return how many matches were looked at."""
         text = segment.text
-        folded = fold(text)
-        octets = view(folded)
+        said = folded(text)
+        octets = view(said)
         raw = self._finder.raw(octets)
-        sifted = self._sieve.sift(folded.encode()) if self.patterns else ()
+        sifted = self._sieve.sift(said.encode()) if self.patterns else ()
         # In ASCII what is disguised shows as it is.
-        seen = () if text.isascii() else self._signs.sift(octets)
+        seen = () if text.isascii() else [_SEEN[place] for place in self._signs.sift(octets)]
         matches = len(raw)
         look: _Look | None = None
         if raw or sifted:
             look = _Look(self, segment, findings)
-            matches += look.at(folded, self._finder.hits(folded, octets, raw), sifted, None)
-        for variant in variants(text, long_word=_LONG_WORD in seen, spaced=_SPACED in seen, leet=_LEET in seen):
+            matches += look.at(said, self._finder.hits(said, octets, raw), sifted, None)
+        for variant in variants(text, seen):
             decoded = fold(variant.text)
             hits = self._finder.find(decoded)
             matches += len(hits)

@@ -7,14 +7,17 @@ from typing import Any
 
 import hyperscan
 
+from guard.screening import shapes
+from guard.screening.recent import Recent
+
 
 class Sign(IntEnum):
     """What a text may hide."""
 
-    LONG_WORD = 0
-    """A capital within a word, or digits among letters: base64 or hexadecimal digits look so."""
+    BASE64 = 0
+    """Twelve digits of base64 that begin as text does."""
     SPACED = 1
-    """Letters that stand alone."""
+    """Four letters that stand alone."""
     LEET = 2
     """Digits or signs between letters."""
     PERCENT = 3
@@ -35,6 +38,8 @@ class Sign(IntEnum):
     REVERSED_WORD = 12
     """One of the commonest words of English, reversed."""
     ROTATED_WORD = 13
+    HEX = 14
+    """Twelve hexadecimal digits that begin as text does."""
 
 
 COMMON = ("the", "to", "of", "and", "for", "you", "how", "with", "that", "what", "make")
@@ -43,7 +48,6 @@ _OTHERS = ("in", "is", "my", "me", "it", "can", "are", "this")
 _LETTERS, _MOVED = "abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm"
 ROT13 = str.maketrans(_LETTERS + _LETTERS.upper(), _MOVED + _MOVED.upper())
 _HEX = "[0-9A-Fa-f]"
-_APART = r"[\t -/:-@\x5b-\x60{-~]"
 
 
 def _words(*words: str) -> str:
@@ -59,23 +63,31 @@ _NAMED: dict[Sign, str] = {
     Sign.BACKWARDS: "revers|backward|mirror",
     Sign.ROTATED: "rot.?13|caesar|cipher",
     Sign.ENGLISH: _words(*COMMON, *_OTHERS),
+}
+_TURNED: dict[Sign, str] = {
     Sign.REVERSED_WORD: _words(*(word[::-1] for word in COMMON)),
     Sign.ROTATED_WORD: _words(*(word.translate(ROT13) for word in COMMON)),
 }
-_SHAPES: dict[Sign, str] = {
-    Sign.LONG_WORD: "[a-z0-9][A-Z][A-Za-z0-9+/_-]{3}|[0-9][a-f][0-9]|[a-f][0-9][a-f]|[0-9]{12}",
-    Sign.SPACED: rf"{_APART}[A-Za-z0-9](?:{_APART}{{1,4}}[A-Za-z0-9]){{2}}{_APART}",
-    Sign.LEET: r"[A-Za-z][013-9@$!|+]{1,2}[A-Za-z]",
-    Sign.NO_SPACES: "[A-Za-z]{1,12}(?:[_+.,/|~=:;][A-Za-z]{1,12}){4}",
-}
+_LEET = "[013-9@$!|+]{1,2}"
+_SHAPES: tuple[dict[Sign, str], ...] = (
+    {
+        Sign.SPACED: shapes.spaced(),
+        Sign.LEET: f"[A-Za-z]{{2}}{_LEET}[A-Za-z]|[A-Za-z]{_LEET}[A-Za-z][A-Za-z013-9@$]",
+    },
+    {
+        Sign.HEX: f"(?:^|[^0-9A-Za-z])(?:0x)?(?:[2-7c-fC-F]{_HEX}|0[9adAD]){_HEX}{{10}}",
+        Sign.NO_SPACES: "[A-Za-z]{1,12}(?:[_+.,/|~=:;][A-Za-z]{1,12}){4}",
+    },
+    {Sign.BASE64: shapes.base64()},
+)
 _ANY_CASE = frozenset({Sign.BACKWARDS, Sign.ROTATED, Sign.ENGLISH, Sign.REVERSED_WORD, Sign.ROTATED_WORD})
 
 
 class _Scanner(threading.local):
-    """The patterns compiled, once per thread: scratch space is not shared. Two machines of one kind each are faster."""
+    """The patterns compiled, once per thread: scratch space is not shared. Some small machines beat a large one."""
 
     def __init__(self) -> None:
-        self.named, self.shapes = _compiled(_NAMED), _compiled(_SHAPES)
+        self.named, self.turned, *self.shapes = map(_compiled, (_NAMED, _TURNED, *_SHAPES))
 
 
 def _compiled(patterns: Mapping[Sign, str]) -> Any:
@@ -91,30 +103,31 @@ def _compiled(patterns: Mapping[Sign, str]) -> Any:
 
 
 _SCANNER = _Scanner()
-_ENGLISH, _TURNED = int(Sign.ENGLISH), frozenset({int(Sign.REVERSED_WORD), int(Sign.ROTATED_WORD)})
+_ENGLISH = int(Sign.ENGLISH)
 
 
-def signs(text: str) -> list[int]:
-    """Return the signs of a disguise that ``text`` has; of most texts none.
-
-    A common word that is turned counts only where none stands as it is.
-    """
+def _signs(text: str) -> tuple[int, ...]:
     octets = text.encode("utf-8", "surrogatepass")
     found = _hints(octets)
-    _SCANNER.shapes(octets, match_event_handler=_note, context=found)
-    return found
+    for scan in _SCANNER.shapes:
+        scan(octets, match_event_handler=_note, context=found)
+    return tuple(found)
 
 
-def hints(text: str) -> list[int]:
-    """Return those of ``signs`` that are in words or marks: for who has looked for the shapes already."""
-    return _hints(text.encode("utf-8", "surrogatepass"))
+signs = Recent(_signs)
+"""Returns the signs of a disguise that a text has; of most texts none.
+
+A common word that is turned counts only where none stands as it is.
+"""
 
 
 def _hints(octets: bytes) -> list[int]:
     found: list[int] = []
     _SCANNER.named(octets, match_event_handler=_note, context=found)
     if _ENGLISH in found:
-        return [sign for sign in found if sign != _ENGLISH and sign not in _TURNED]
+        found.remove(_ENGLISH)
+    else:
+        _SCANNER.turned(octets, match_event_handler=_note, context=found)
     return found
 
 

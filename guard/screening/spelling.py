@@ -1,7 +1,7 @@
 """Tricks of spelling undone: spaced-out letters, leetspeak, other signs for spaces, reversed text, rot13."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from guard.screening.signs import COMMON, ROT13, Sign
@@ -18,13 +18,14 @@ _SPACED = re.compile(
 _AFTER_ARTICLE = re.compile(r"(?<=[aAiI] )" + _SPACED.pattern)
 _LETTER = re.compile(r"([^\W_])")
 
-_LEET = str.maketrans("013456789@$\u20ac\u00a3", "oieasgtbgasel")
-_LEET_L = _LEET | str.maketrans("1|", "ll")
-_LEET_SIGNS = re.compile(r"(?<=[A-Za-z0-9@$])[!|+](?=[A-Za-z0-9@$])")
+_LEET = bytes.maketrans(b"013456789@$", b"oieasgtbgas")
+_LEET_L = bytes.maketrans(b"013456789@$|", b"oleasgtbgasl")
+_LEET_SIGNS = re.compile(r"[!|+](?<=[A-Za-z0-9@$].)(?=[A-Za-z0-9@$])")
 _ONES = re.compile(r"(?<=[1l])1|1(?=1)")
 _SIGN_LETTERS = {"!": "i", "|": "i", "+": "t"}
 
-_SPACES = str.maketrans(dict.fromkeys("_+.,/|~=:;", " "))
+_SPACES = bytes.maketrans(b"_+.,/|~=:;", b" " * 10)
+_ROT13 = bytes(ROT13.get(point, point) for point in range(256))
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _ENGLISH = tuple(f" {word} " for word in COMMON)
 
@@ -34,8 +35,9 @@ class Trick(NamedTuple):
 
     name: str
     text: str
-    runs: tuple[tuple[int, int, int], ...] | None = None
-    """Start and end of what was replaced in the original, and the length it has now; None: character by character."""
+    runs: Callable[[], Sequence[tuple[int, int, int]]] | None = None
+    """Returns start and end of what was replaced in the original, and the length it has now: asked for where something
+    was found. None: character by character."""
     backwards: bool = False
     """True: the characters stand in the opposite order."""
 
@@ -43,22 +45,22 @@ class Trick(NamedTuple):
 def tricks(text: str, given: Collection[int]) -> Iterator[Trick]:
     """Yield ``text`` with each trick undone that there is a sign of."""
     if Sign.SPACED in given:
-        for pattern in (_SPACED, _AFTER_ARTICLE):
-            found = replaced(text, pattern, joined, "spaced")
+        found = replaced(text, _SPACED, joined, "spaced")
+        if found is not None:
+            yield found
+            found = replaced(text, _AFTER_ARTICLE, joined, "spaced")
             if found is not None:
                 yield found
     if Sign.LEET in given:
         signed = _LEET_SIGNS.sub(_letter, text)
-        yield Trick("leet", signed.translate(_LEET))
+        yield Trick("leet", _lettered(signed, _LEET))
         if "1" in text or "|" in text:
-            yield Trick("leet", text.translate(_LEET_L))
+            yield Trick("leet", _lettered(text, _LEET_L))
     if Sign.NO_SPACES in given:
-        yield Trick("separators", text.translate(_SPACES))
+        yield Trick("separators", _translated(text, _SPACES))
     if Sign.BACKWARDS in given or Sign.REVERSED_WORD in given:
         yield Trick("reversed", backwards(text), backwards=True)
-        found = replaced(text, _WORD, backwards, "reversed words")
-        if found is not None:
-            yield found
+        yield Trick("reversed words", _WORD.sub(_backwards_match, text), lambda: _words(text))
     if Sign.ROTATED in given or Sign.ROTATED_WORD in given:
         yield Trick("rot13", rotated(text))
 
@@ -71,7 +73,7 @@ def english(lowered: str) -> int:
 
 def rotated(text: str) -> str:
     """Return ``text`` with its ASCII letters moved by 13 places."""
-    return text.translate(ROT13)
+    return _translated(text, _ROT13)
 
 
 def backwards(text: str) -> str:
@@ -102,7 +104,7 @@ def replaced(text: str, pattern: re.Pattern[str], change: Callable[[str], str], 
     if not runs:
         return None
     parts.append(text[done:])
-    return Trick(name, "".join(parts), tuple(runs))
+    return Trick(name, "".join(parts), lambda: runs)
 
 
 def joined(run: str) -> str:
@@ -115,6 +117,24 @@ def joined(run: str) -> str:
     return letters[1] + "".join(
         letter if close else f" {letter}" for letter, close in zip(letters[3::2], narrow, strict=True)
     )
+
+
+def _translated(text: str, table: bytes) -> str:
+    """Return ``text`` with its ASCII characters changed: as octets it is faster, whatever else is in it."""
+    return text.encode("utf-8", "surrogatepass").translate(table).decode("utf-8", "surrogatepass")
+
+
+def _lettered(text: str, table: bytes) -> str:
+    found = _translated(text, table)
+    return found if text.isascii() else found.replace("\u20ac", "e").replace("\u00a3", "l")
+
+
+def _backwards_match(match: re.Match[str]) -> str:
+    return match[0][::-1]
+
+
+def _words(text: str) -> list[tuple[int, int, int]]:
+    return [(match.start(), match.end(), len(match[0])) for match in _WORD.finditer(text)]
 
 
 def _joined_match(match: re.Match[str]) -> str:

@@ -13,6 +13,9 @@ from guard.policy.locations import shipped_rules
 from guard.policy.rules import load_rules
 from guard.screening.categories import CATEGORIES
 from guard.screening.findings import Action
+from guard.screening.learned.learned import default
+from guard.screening.neural.model import loaded
+from guard.screening.neural.screen import NeuralScreen
 from guard.screening.ruleset import RuleSet
 from guard.screening.segments import Segment, Source
 
@@ -22,19 +25,31 @@ HEAD, *ROWS = map(
 )
 
 
+TOO_DENSE = ("Be kind. Don't threaten", "content_policy.md")
+"""Two texts that name one hazard after the other to forbid them. The learned tier reads words, not negations, and blocks
+them where users send them (system prompts it only flags); the neural tier, where it is asked, does not."""
+
+
 class Tier(NamedTuple):
     name: str
     scan: Callable[[list[Segment]], list[Any]]
-    open: Callable[[], Any]
+    excused: tuple[str, ...] = ()
+
+    def rows(self):
+        """Return the rows that it is not to block."""
+        return [row for row in ROWS if not row["text"].startswith(self.excused or "\0")]
+
+
+def shipped():
+    return RuleSet(load_rules([shipped_rules()])[0])
 
 
 def tiers():
-    """Every tier that runs by default, each with its strictest setting. A new tier is one more line here."""
-    rules = RuleSet(load_rules([shipped_rules()])[0])
+    """Every tier that reads prompts by default. A new tier is one more line here."""
     return [
-        Tier("rules", rules.scan, lambda: rules.open(Source.OUTPUT, frozenset(CATEGORIES))),
-        # LEARNED TIER: one line, with learned = guard.screening.learned.learned.default():
-        # Tier("learned", lambda segments: learned.scan(segments).findings, lambda: learned.open(..., blocks=True)),
+        Tier("rules", shipped().scan),
+        Tier("learned", lambda segments: default().scan(segments).findings, TOO_DENSE),
+        Tier("neural", NeuralScreen(loaded(), default().logits).scan),
     ]
 
 
@@ -48,14 +63,15 @@ def blocking(findings):
 
 
 def test_no_row_is_blocked_as_a_prompt(tier):
-    found = {row["text"]: blocking(tier.scan([Segment(Source.USER, row["text"])])) for row in ROWS}
+    found = {row["text"]: blocking(tier.scan([Segment(Source.USER, row["text"])])) for row in tier.rows()}
     assert {text: rules for text, rules in found.items() if rules} == {}
 
 
-def test_no_row_is_blocked_as_an_output(tier):
-    blocked = {}
+def test_no_row_is_blocked_as_an_output():
+    """By the rules: the learned tier only flags answers unless it is told to block them."""
+    rules, blocked = shipped(), {}
     for row in ROWS:
-        screen = tier.open()
+        screen = rules.open(Source.OUTPUT, frozenset(CATEGORIES))
         for at in range(0, len(row["text"]), 40):
             screen.feed(row["text"][at : at + 40])
         screen.finish()
@@ -66,16 +82,18 @@ def test_no_row_is_blocked_as_an_output(tier):
 
 def test_no_row_is_blocked_in_a_code_block_or_a_quotation(tier):
     """People paste: the same words between fences, or quoted under a question of their own."""
-    pasted = [f"```\n{row['text']}\n```\nWhat is this about?" for row in ROWS]
-    pasted += ['A colleague sent me this:\n\n"' + row["text"] + '"\n\nPlease rewrite it more clearly.' for row in ROWS]
+    pasted = [f"```\n{row['text']}\n```\nWhat is this about?" for row in tier.rows()]
+    pasted += [
+        'A colleague sent me this:\n\n"' + row["text"] + '"\n\nPlease rewrite it more clearly.' for row in tier.rows()
+    ]
     found = {text: blocking(tier.scan([Segment(Source.USER, text)])) for text in pasted}
     assert {text: rules for text, rules in found.items() if rules} == {}
 
 
-def test_the_rows_in_one_long_document_are_not_blocked(tier):
+def test_the_rows_in_one_long_document_are_not_blocked():
     """A word of one row must not find its context in the next: they stand in one text, as in a book of exercises."""
     text = "\n\n".join(row["text"] for row in ROWS)
-    assert blocking(tier.scan([Segment(Source.USER, text)])) == []
+    assert blocking(shipped().scan([Segment(Source.USER, text)])) == []
 
 
 def test_every_tier_here_blocks_something(tier):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from neural_world import weights as neural_weights
 from guard.policy.locations import shipped_rules
 from guard.policy.rules import load_rules
 from guard.screening.learned.weights import SHIPPED, shipped
+from guard.screening.neural.model import WEIGHTS as NEURAL
 from guard.screening.neural.model import NeuralModel
 from guard.screening.ruleset import RuleSet
 from guard.screening.train import attribution, corpus
@@ -99,6 +101,7 @@ def test_the_neural_tier_has_columns_of_its_own(rules, tmp_path):
     assert found[:4] == ["made up", "20", "0.000 / 0.000", "1.000 / 1.000"]
     assert lines(text, "Training-data")[3][:3] == ["1+2n", "20", "1.000 / 1.000"]
     assert "| tier 2n, all hazards | 0.500 | 0.900 |" in text
+    assert re.search(r"^Tier 2: `[0-9a-f]{64}`\n\nTier 2n: `[0-9a-f]{64}`\n\n\| \|", text, re.MULTILINE)
 
 
 @settings(max_examples=100)
@@ -140,8 +143,11 @@ def between(path, name):
 
 def test_the_card_is_about_the_shipped_weights():
     """If not: python benchmarks/screening_card.py --write"""
-    (digest,) = re.findall(r"Corpus: `([0-9a-f]{64})`", between(PAGE, "card"))
-    assert digest == shipped().corpus
+    found = dict(re.findall(r"^(Corpus|Tier 2|Tier 2n): `([0-9a-f]{64})`$", between(PAGE, "card"), re.MULTILINE))
+    assert found.pop("Corpus") == shipped().corpus
+    assert found.pop("Tier 2") == sha256(SHIPPED.read_bytes()).hexdigest()
+    neural = NEURAL / "neural.json"
+    assert found == ({"Tier 2n": sha256(neural.read_bytes()).hexdigest()} if neural.exists() else {})
 
 
 @here

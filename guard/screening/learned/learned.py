@@ -12,7 +12,7 @@ from guard.screening.learned.running import RunningScore
 from guard.screening.learned.scorer import Scorer, scorer
 from guard.screening.learned.walk import Walk
 from guard.screening.learned.weights import Weights, shipped
-from guard.screening.normalize import Offsets, fold
+from guard.screening.normalize import Offsets, fold, folded
 from guard.screening.plain import plain
 from guard.screening.segments import Segment, Source
 
@@ -32,16 +32,16 @@ class Learned:
         self._scale = Scale(weights)
         self._points = OperatingPoints(weights)
 
-    def read(self, folded: str) -> Walk:
+    def read(self, text: str) -> Walk:
         """Return a walk through the whole of a folded text."""
         walk = Walk(self._scorer, self._scale, BLOCK)
-        walk.read(folded, 0)
+        walk.read(text, 0)
         walk.finish()
         return walk
 
-    def logits(self, folded: str) -> list[float]:
+    def logits(self, text: str) -> list[float]:
         """Return the logits of a folded text, by head: those of its riskiest window, and D1 of its own."""
-        walk = self.read(folded)
+        walk = self.read(text)
         return [*self._scale.logits(walk.unsafe)[:D1], walk.highest_d1]
 
     def scan(self, segments: Iterable[Segment]) -> Assessment:
@@ -90,24 +90,31 @@ class Learned:
         self, segment: Segment, spans: Sequence[tuple[int, int]], findings: list[Finding], *, code: bool
     ) -> Walk:
         """Read ``spans`` of a segment on end and add what is found in them."""
-        walk, places, read = Walk(self._scorer, self._scale, BLOCK), Offsets(), 0
-        for start, end in spans:
-            part = segment.text[start:end]
-            folded = fold(part)
-            walk.read(folded, read)
-            places.extend(part, len(folded), read, start, after_space=False)
-            read += len(folded)
-        walk.finish()
+        text = segment.text
+        whole = spans == [(0, len(text))]
+        walk = self.read(folded(text) if whole else fold("\n".join([text[start:end] for start, end in spans])))
         points = self._points
         for find, logit, thresholds in (
             (points.hazard, walk.highest, points.unsafe),
             (points.training_data, walk.highest_d1, points.d1),
         ):
             if logit >= (thresholds.block if code else thresholds.flag):
-                found = find(walk, places, segment.source, segment.path)
+                found = find(walk, _places(text, spans), segment.source, segment.path)
                 assert found is not None
                 findings.append(found._replace(most=Action.FLAG) if code else found)
         return walk
+
+
+def _places(text: str, spans: Sequence[tuple[int, int]]) -> Offsets:
+    """Return where the characters of the folded ``spans`` of ``text``, a line break between them, stand in it."""
+    places, read, after_space = Offsets(), 0, False
+    for index, (start, end) in enumerate(spans, 1):
+        part = text[start:end] + "\n" * (index < len(spans))
+        said = fold(part, after_space=after_space)
+        places.extend(part, len(said), read, start, after_space=after_space)
+        read += len(said)
+        after_space = said[-1:] == " " or (after_space and not said)
+    return places
 
 
 def _between(spans: Iterable[tuple[int, int]], length: int) -> list[tuple[int, int]]:

@@ -42,9 +42,13 @@ class Weights:
 
     def write(self, path: Path) -> None:
         """Write the file; the same weights give the same bytes."""
+        path.write_bytes(self.content())
+
+    def content(self) -> bytes:
+        """Return what the file holds."""
         facts = {name: value for name, value in asdict(self).items() if name != "table"}
         header = json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
-        path.write_bytes(MAGIC + len(header).to_bytes(4, "little") + header + self.table)
+        return MAGIC + len(header).to_bytes(4, "little") + header + self.table
 
     @classmethod
     def read(cls, path: Path = SHIPPED) -> "Weights":

@@ -13,7 +13,6 @@ from guard.screening.decode import Variant, variants
 from guard.screening.neural.tokens import Tokens
 from guard.screening.normalize import Offsets, fold
 from guard.screening.segments import Segment, Source
-from guard.screening.signs import Sign, signs
 
 MOST_WINDOWS = 16
 """Of one prompt."""
@@ -91,10 +90,7 @@ def _pieces(number: int, segment: Segment) -> Iterator[_Piece]:
     if segment.source in UNREAD or not text or text.isspace():
         return
     yield from (_Piece(number, part, offset, None) for part, offset in _cut(text, 0, len(text)))
-    hints = signs(text)
-    for variant in variants(
-        text, long_word=Sign.LONG_WORD in hints, spaced=Sign.SPACED in hints, leet=Sign.LEET in hints
-    ):
+    for variant in variants(text):
         # What a variant leaves as it was is read already, but for what is next to the hidden words.
         before, after = _same(text, variant.text), _same(text[::-1], variant.text[::-1])
         low = max(0, before - PIECE_OVERLAP)

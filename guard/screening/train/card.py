@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -138,6 +139,8 @@ def _facts(weights: Weights, neural: NeuralModel | None) -> Table:
     lines = [
         f"Corpus: `{weights.corpus}`",
         "",
+        f"Tier 2: `{sha256(weights.content()).hexdigest()}`",
+        "",
         "| | flag from risk | block from risk | size |",
         "|---|---|---|---|",
     ]
@@ -146,6 +149,8 @@ def _facts(weights: Weights, neural: NeuralModel | None) -> Table:
         ("tier 2, D1", *map(sigmoid, astuple(weights.d1)), "in the same file"),
     ]
     if neural is not None:
+        calibration = (neural.folder / "neural.json").read_bytes()
+        lines[4:4] = [f"Tier 2n: `{sha256(calibration).hexdigest()}`", ""]
         size = sum(path.stat().st_size for path in neural.folder.iterdir() if path.is_file())
         levels += [
             ("tier 2n, all hazards", *neural.calibration.levels[0], f"{size / 1e6:.2f} MB"),

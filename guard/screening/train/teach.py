@@ -12,7 +12,7 @@ from guard.screening.train.splice import splices
 if TYPE_CHECKING:
     from guard.screening.train.encoder import Encoder
 
-SPLICED = 40_000
+SPLICED = 25_000
 LENGTH, BATCH = 128, 32
 STEPS = 250
 """Probabilities are kept as whole numbers of 0 to this."""
@@ -25,7 +25,7 @@ def taught(rows: Sequence[Row]) -> list[str]:
     """Return the texts that the teacher is asked about: labeled and unlabeled rows, and splices of them."""
     labeled = training(rows)
     unlabeled = [row.text for row in rows if row.split == "unlabelled"]
-    spliced = splices([row.text for row in labeled if row.lang == "en"] + unlabeled, SPLICED)
+    spliced = splices([row.text for row in labeled if row.lang == "en"], SPLICED)
     return [row.text for row in labeled] + unlabeled + spliced
 
 
