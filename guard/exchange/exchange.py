@@ -92,6 +92,11 @@ class Exchange:
         return self.model or self.snapshot.serving(self.inquiry.model)
 
     @property
+    def texts(self) -> list[Segment]:
+        """The texts of the prompt as they are sent."""
+        return self.inquiry.segments if self.sent is None else self.sent
+
+    @property
     def marked(self) -> str:
         """The kinds of the parts that pass unread and are to be told of, in one line; mostly empty."""
         return ", ".join(sorted({part.kind for part, action in self.unscanned if action is PartAction.MARK}))

@@ -172,9 +172,7 @@ def _receipts(exchange: Exchange, served: Sequence[ServedChoice]) -> None:
     if provenance is None or model is None:
         return
     prompt = "\n".join(
-        segment.text
-        for segment in exchange.inquiry.segments
-        if segment.source is not Source.TOOL_DEFINITION and not segment.again
+        segment.text for segment in exchange.texts if segment.source is not Source.TOOL_DEFINITION and not segment.again
     )
     for choice in served:
         exchange.services.meter.receipt()

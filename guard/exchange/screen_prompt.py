@@ -8,6 +8,7 @@ from guard.exchange.refusal import Code, Refusal
 from guard.exchange.snapshot import ModelPolicy, Ruling
 from guard.screening.automaton import TooManyMatches
 from guard.screening.findings import Action, Finding
+from guard.screening.neural.settling import divided
 from guard.screening.segments import Direction, Source
 
 
@@ -26,9 +27,8 @@ def screen_prompt(exchange: Exchange) -> Refusal | None:
         return exchange.refuse(unavailable()) if exchange.snapshot.holding(model) else None
     refusal = judge_prompt(exchange, model, findings)
     if refusal is None and any(check.settles and check.wanted(exchange) for check in exchange.services.assessors):
-        # A check beside the call to the model decides in the learned tier's place.
-        exchange.deferred = learned
-        return None
+        # A check beside the call to the model decides in the learned tier's place, where it can.
+        exchange.deferred, learned = divided(learned, exchange.inquiry.segments)
     return judge_prompt(exchange, model, learned) or refusal
 
 

@@ -132,12 +132,16 @@ class GuardedAnswer:
             self._runtime.metrics.waited(time.perf_counter() - began)
 
     def _close(self) -> None:
-        self._screen.close()
         exchange = self._exchange
-        if self._stream is not None:
-            self._served = [ServedChoice(*choice) for choice in self._stream.answered()]
-        if self._finished is not None and exchange.answered:
-            self._finished.later(self._served)
+        try:
+            self._screen.close()
+            if self._stream is not None:
+                self._served = [ServedChoice(*choice) for choice in self._stream.answered()]
+            if self._finished is not None and exchange.answered:
+                self._finished.later(self._served)
+        except Exception as error:  # noqa: BLE001 - whatever broke, that it happened is recorded
+            exchange.services.on_failure("screening.close", error)
+            exchange.not_evaluated.append("error")
         if exchange.refused is not None and self._ending is Ending.SERVED:
             self._ending = Ending.CUT if exchange.answered else Ending.REFUSED
         record(exchange, self._ending, self._served)

@@ -16,6 +16,7 @@ from guard.exchange.refusal import Refusal
 from guard.exchange.screen_prompt import judge_prompt, unavailable
 from guard.exchange.snapshot import Mode
 from guard.screening.findings import Action
+from guard.screening.neural.settling import acquitted
 from guard.transports.incoming import Incoming
 
 MOST_LATE = 256
@@ -169,7 +170,7 @@ async def _assessed(assessor: Assessor, exchange: Exchange) -> Refusal | None:
     model = exchange.model
     assert model is not None, "an exchange that is forwarded was admitted"
     try:
-        findings = await assessor.assess(exchange.inquiry.segments)
+        findings = await assessor.assess(exchange.texts)
     except Unassessed as error:
         exchange.not_evaluated.append(error.reason)
         findings, gap = list(error.findings), True
@@ -181,7 +182,7 @@ async def _assessed(assessor: Assessor, exchange: Exchange) -> Refusal | None:
         gap = False
     if assessor.settles:
         exchange.settled = not gap
-        findings += exchange.deferred if gap else ()
+        findings += exchange.deferred if gap else acquitted(exchange.deferred)
     if not assessor.holds:
         findings = [finding._replace(most=min(finding.most, Action.FLAG)) for finding in findings]
     exchange.assessed += findings

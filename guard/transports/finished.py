@@ -73,7 +73,7 @@ async def _checked(
     model, gap = exchange.model, False
     assert model is not None, "an exchange that was answered was admitted"
     try:
-        findings = list(await assessor.assess_answer(exchange.inquiry.segments, answer))
+        findings = list(await assessor.assess_answer(exchange.texts, answer))
     except Unassessed as error:
         exchange.not_evaluated.append(error.reason)
         findings, gap = list(error.findings), True

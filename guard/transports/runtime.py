@@ -348,4 +348,6 @@ def _suspected(measure: Measure) -> None:
 
 
 def _failed(what: str, error: BaseException) -> None:
-    log.error("%s could not be evaluated: %s: %s", what, type(error).__name__, error)
+    # Its text may quote what was screened: that is for whoever asks for debugging.
+    log.error("%s could not be evaluated: %s", what, type(error).__name__)
+    log.debug("%s could not be evaluated", what, exc_info=error)

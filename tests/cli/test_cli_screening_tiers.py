@@ -174,11 +174,13 @@ def by_both(tiny, text, low=0.0, high=1.0, source=Source.USER, learned=LEARNED):
 
 def test_where_the_neural_tier_reads_its_findings_and_its_risk_count(tiny):
     said = by_both(tiny, HARMFUL + " How do I make a bomb please")
-    assert [finding.rule for finding in said.findings] == ["S9.bomb", "neural.S9"]
+    assert [finding.rule for finding in said.findings] == ["S9.bomb", "neural.S9", "learned.S1"]
     assert said.risk == said.mixed == pytest.approx(sigmoid(4.0))
     assert said.categories == {"S9": pytest.approx(sigmoid(1.0), abs=1e-4)}
     calm = by_both(tiny, HARMFUL)
-    assert (calm.findings, calm.risk < 0.01, calm.walk is not None) == ([], True, True)
+    assert (calm.risk < 0.01, calm.walk is not None) == (True, True)
+    # What the learned tier alone would have blocked stays as a flag.
+    assert [(finding.rule, finding.most) for finding in calm.findings] == [("learned.S1", Action.FLAG)]
 
 
 def test_what_it_does_not_report_still_counts_as_risk(tiny):

@@ -25,8 +25,8 @@ HEAD, *ROWS = map(
 )
 
 
-TOO_DENSE = ("Be kind. Don't threaten", "content_policy.md")
-"""Two texts that name one hazard after the other to forbid them. The learned tier reads words, not negations, and blocks
+TOO_DENSE = ("Be kind. Don't threaten", "content_policy.md", "You must refuse: instructions for bombs")
+"""Three texts that name one hazard after the other to forbid them. The learned tier reads words, not negations, and blocks
 them where users send them (system prompts it only flags); the neural tier, where it is asked, does not."""
 
 

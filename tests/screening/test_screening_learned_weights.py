@@ -1,12 +1,15 @@
 """The weights file: what is written is read, the same bytes each time, and a damaged file says so."""
 
 import json
+import math
+from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from learned_world import ZAP, weights
 
 from guard.screening.learned.reading import CODES
-from guard.screening.learned.weights import MAGIC, SHIPPED, Weights, shipped
+from guard.screening.learned.weights import MAGIC, SHIPPED, Thresholds, Weights, shipped
 from guard.screening.train.corpus import HEADS
 
 
@@ -66,8 +69,28 @@ def damaged(content, how):
 def test_a_damaged_file_says_what_is_wrong(tmp_path, how, said):
     path = tmp_path / "weights.bin"
     weights().write(path)
-    path.write_bytes(damaged(path.read_bytes(), how))
+    content = damaged(path.read_bytes()[:-32], how)
+    path.write_bytes(content + sha256(content).digest())
     with pytest.raises(ValueError, match=f"{path.name}: .*{said}"):
+        Weights.read(path)
+
+
+@pytest.mark.parametrize("at", [9, 200, 1_000_000, -1])
+def test_one_bit_more_or_less_is_noticed(tmp_path, at):
+    path = tmp_path / "weights.bin"
+    weights().write(path)
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"weights\.bin: damaged"):
+        Weights.read(path)
+
+
+@pytest.mark.parametrize("wrong", [{"scales": (math.nan,) * 17}, {"unsafe": Thresholds(2.0, 1.0)}])
+def test_numbers_that_never_find_anything_are_refused(tmp_path, wrong):
+    path = tmp_path / "weights.bin"
+    replace(weights(), **wrong).write(path)
+    with pytest.raises(ValueError, match="not finite, or block is below flag"):
         Weights.read(path)
 
 

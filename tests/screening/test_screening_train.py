@@ -152,11 +152,11 @@ def test_without_the_packages_it_says_what_to_install(command, tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "guard.screening.train.features", None)
     status, said = command(data)
     assert status == 78
-    assert said.err.endswith("pip install 'guard[train]'\n")
+    assert said.err.endswith("pip install '.[train]' in a clone\n")
     monkeypatch.setitem(sys.modules, "guard.screening.train.export", None)
     status, said = command(data, "--neural", tmp_path / "neural")
     assert status == 78
-    assert said.err.endswith("pip install 'guard[train-neural]'\n")
+    assert said.err.endswith("pip install '.[train-neural]' in a clone\n")
 
 
 def test_a_teacher_is_read_as_it_was_written(tmp_path):

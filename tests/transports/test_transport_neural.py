@@ -131,7 +131,7 @@ def test_a_model_that_is_asked_for_and_missing_is_a_mistake_with_its_remedy(tmp_
         load(path)
     [problem] = caught.value.problems
     assert str(problem).startswith(f"{path}:4: screening.neural.scope: '{scope}', but onnxruntime is not installed")
-    assert "pip install guard[neural]" in str(problem)
+    assert "pip install '.[neural]' in a clone" in str(problem)
 
 
 @pytest.mark.parametrize("band", ["[0.9, 0.1]", "[0, 2]", "0.5", "[0.1]", "[true, 1]"])

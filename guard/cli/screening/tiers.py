@@ -12,6 +12,7 @@ from guard.screening.learned.walk import Walk
 from guard.screening.learned.weights import shipped
 from guard.screening.neural.calibration import HEADS, UNSAFE, Levels
 from guard.screening.neural.screen import NeuralScreen
+from guard.screening.neural.settling import acquitted, divided, reads
 from guard.screening.neural.windows import Window
 from guard.screening.normalize import fold
 from guard.screening.segments import Segment, Source
@@ -67,6 +68,7 @@ class Tiers:
     def __init__(self, snapshot: Snapshot, neural: NeuralTier | None = None) -> None:
         self._rules = snapshot.rules
         self._scores = {rule.id: rule.score for rule in snapshot.rules.rules}
+        self._masks = frozenset(rule.id for rule in snapshot.rules.rules if rule.action is Action.MASK)
         self._learned = snapshot.learned
         self._policy = snapshot.neural
         self._neural = neural
@@ -94,7 +96,10 @@ class Tiers:
                 shown = {finding.category for finding in by_both}
                 likely = {head: round(risk, 4) for head, risk in risks.items() if risk >= SHOWN or head in shown}
                 likely.pop(UNSAFE, None)
-                return self._reading(ruled, by_both, risks[UNSAFE], likely, walk, risks[UNSAFE], not_evaluated)
+                deferred, standing = divided(found, [segment])
+                by_both += acquitted(deferred) + standing
+                risk = risks[UNSAFE] if reads(text) else max(risks[UNSAFE], doubt or 0.0)
+                return self._reading(ruled, by_both, risk, likely, walk, risks[UNSAFE], not_evaluated)
         return self._without_neural(ruled, found, walk, not_evaluated)
 
     def _answer(self, text: str) -> Reading:
@@ -134,6 +139,8 @@ class Tiers:
         """Return the reading, with what the rules found in it."""
         for finding in ruled:
             score, code = self._scores[finding.rule], finding.category
+            if finding.rule in self._masks:
+                continue  # it is put right before it is sent, and says nothing of the rest
             likely[code] = max(likely.get(code, 0.0), score)
             if code in HAZARDS:
                 risk = max(risk, score)

@@ -33,8 +33,8 @@ class NeuralConfig(Section):
     )
     band: Annotated[tuple[float, float], PlainValidator(_band)] = Field(
         default=(0.1, 1.0),
-        description="Learned risks that leave a prompt in doubt, from and to. A prompt without a risk is in doubt; one "
-        "that the learned tier blocks is not asked about.",
+        description="Learned risks, from and to, of the prompts that it is asked about; a prompt without a risk is one "
+        "of them, one that the rules refuse is not.",
     )
     deadline: Seconds = Field(default=2, description="Seconds for one prompt, the queue included.")
     on_error: Literal["refuse", "serve"] = Field(

@@ -33,7 +33,7 @@ def unavailable(folder: Path = WEIGHTS) -> NeuralUnavailable | None:
     """Return why the model cannot be used, None if it seems that it can: packages and files are there, none is read."""
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
-        return NeuralUnavailable(f"{missing[0]} is not installed", "pip install guard[neural]")
+        return NeuralUnavailable(f"{missing[0]} is not installed", "pip install '.[neural]' in a clone")
     absent = [name for name in FILES if not (folder / name).is_file()]
     if absent:
         return NeuralUnavailable(f"no {absent[0]} in {folder}", "an installation that brings the weights")

@@ -62,7 +62,8 @@ def windows(
     """
     pieces = [piece for number, segment in enumerate(segments) for piece in _pieces(number, segment)]
     newest = max((i for i, segment in enumerate(segments) if segment.source is Source.USER), default=None)
-    chosen = _choose(pieces, [piece.segment == newest for piece in pieces], None)
+    risks = [unsafe(fold(piece.text)) for piece in pieces] if unsafe and len(pieces) > MOST_WINDOWS else None
+    chosen = _choose(pieces, [piece.segment == newest for piece in pieces], risks)
     found = [window for piece in chosen for window in _windows(piece, tokens, max_tokens)]
     skipped = len(pieces) - len(chosen)
     if len(found) <= MOST_WINDOWS:

@@ -67,7 +67,7 @@ def main() -> int:
         return EX_DATA
     except ModuleNotFoundError as error:
         extra = "train" if asked.neural is asked.calibrate is None else "train-neural"
-        print(f"{error.name} is not installed: pip install 'guard[{extra}]'", file=sys.stderr)
+        print(f"{error.name} is not installed: pip install '.[{extra}]' in a clone", file=sys.stderr)
         return EX_CONFIG
     return 0
 

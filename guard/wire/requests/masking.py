@@ -5,6 +5,7 @@ result is read back the way the request was, and only a document in which nothin
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,14 +18,13 @@ from guard.exchange.refusal import Refusal
 from guard.exchange.screen_prompt import unavailable
 from guard.screening.automaton import TooManyMatches
 from guard.screening.segments import Segment, Source
-from guard.screening.stream.masks import Masks
+from guard.screening.stream.masks import Masks, Span
 from guard.wire.dialect import Malformed
 from guard.wire.requests.parts import TEXTS
 
 MOST_ROUNDS = 4
 """What is left may read differently without what was taken out; a prompt that does so again and again is refused."""
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
-_LONE_BACKSLASH = re.compile(r"(?<!\\)(?:\\\\)*\\\Z")
 _KINDS = (frozenset(TEXTS), frozenset({"text"}), frozenset({"thinking"}), frozenset({"summary_text", "reasoning_text"}))
 """Which parts of an array are put together to a segment."""
 _decode, _encode = msgspec.json.decode, msgspec.json.encode
@@ -73,15 +73,15 @@ def _replace(document: dict[str, Any], found: Sequence[tuple[Segment, Masks]]) -
     for segment, spans in found:
         for leaf, start in _placed(document, segment):
             end = start + len(leaf.text)
-            for span in spans.spans:
-                if span.start >= end or span.end <= start:
-                    continue
+            at = bisect_right(spans.spans, start, key=_end)
+            while at < len(spans.spans) and (span := spans.spans[at]).start < end:
+                at += 1
                 if leaf.holder is None:
                     raise Unmaskable
                 place = id(leaf.holder), leaf.key
                 known = todo.setdefault(place, (leaf, Masks(), segment.source is Source.TOOL_ARGUMENTS))
                 low, replacement = (span.start - start, span.replacement) if span.start >= start else (0, "")
-                if known[2] and _LONE_BACKSLASH.search(leaf.text, 0, low):
+                if known[2] and _escapes(leaf.text, low):
                     low -= 1  # an escape of JSON is replaced whole
                 known[1].add("", low, min(span.end, end) - start, replacement)
     for leaf, own, arguments in todo.values():
@@ -147,6 +147,18 @@ def _strings(value: Any) -> Iterator[Leaf]:
                 pending.append((None, None, name))
         elif type(item) is list:
             pending.extend((item, index, item[index]) for index in reversed(range(len(item))))
+
+
+def _end(span: Span) -> int:
+    return span.end
+
+
+def _escapes(text: str, end: int) -> bool:
+    """Return whether a backslash before ``text[end]`` is the beginning of an escape of JSON."""
+    begin = end
+    while begin and text[begin - 1] == "\\":
+        begin -= 1
+    return (end - begin) % 2 == 1
 
 
 def _is_json(text: str) -> bool:

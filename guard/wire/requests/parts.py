@@ -4,7 +4,7 @@ The types are those vLLM's chat renderer knows. It hands members it does not kno
 makes it ignore a part's type, so a part is cut down to the members of its type.
 """
 
-from string import punctuation, whitespace
+from string import whitespace
 from typing import Any
 
 from guard.exchange.inquiry import FieldUse, Inquiry
@@ -44,7 +44,7 @@ _KINDS = {
     "prompt_embeds": PartKind.PROMPT_EMBEDS,
 }
 _ALLOWED = ", ".join((*TEXTS, *_MEDIA))
-_SEAMS = frozenset(whitespace + punctuation)
+_BLANK = frozenset(whitespace)
 
 
 def content(parts: list[Any], source: Source, path: str, inquiry: Inquiry) -> str:
@@ -86,13 +86,14 @@ def joined(texts: list[str], source: Source, path: str, inquiry: Inquiry, *, aga
 
     ``again``: they have segments already.
     Some templates set parts on lines of their own, others side by side. The first is always screened; the second
-    differs only where a word runs on from one text into the next, and is screened then too.
+    differs where one text runs on into the next without a blank, be it in a word or at a sign (``jane@``,
+    ``example.org``), and is screened then too.
     """
     inquiry.segments.append(Segment(source, "\n".join(texts), path, again))
     before = ""
     for text in texts:
         if text:
-            if before and before[-1] not in _SEAMS and text[0] not in _SEAMS:
+            if before and before[-1] not in _BLANK and text[0] not in _BLANK:
                 inquiry.segments.append(Segment(source, "".join(texts), path, again=True))
                 return
             before = text

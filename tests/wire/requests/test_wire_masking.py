@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.exchange.exchange import Exchange
+from guard.exchange.mask_prompt import masks
 from guard.exchange.refusal import Code
 from guard.exchange.screen_prompt import screen_prompt
 from guard.exchange.snapshot import IdentityPolicy, Mode, ModelPolicy, Ruling, Snapshot, SurfacePolicy
@@ -18,7 +19,7 @@ from guard.screening.rules import DEFAULT_SOURCES, Rule
 from guard.screening.ruleset import RuleSet
 from guard.screening.segments import Segment, Source
 from guard.usage.thresholds import AtLimit
-from guard.wire.requests import batch, chat, completions, messages, pooling, responses
+from guard.wire.requests import batch, chat, completions, masking, messages, pooling, responses
 from guard.wire.requests.masking import mask_prompt
 
 EMAIL = Pattern.parse(r"\b[a-z0-9._]{1,20}@[a-z0-9]{1,20}\.[a-z]{2,6}\b")
@@ -35,7 +36,7 @@ def masked(parse, document, rules=RULES, rulings=None, mode=Mode.ENFORCE, system
     """Screen ``document`` and mask it; return the refusal and the exchange."""
     surface, rule_set = SurfacePolicy(system_prompts=system), RuleSet(rules, shadowed)
     snapshot = Snapshot("h", mode, {}, None, False, IdentityPolicy(), surface, rule_set, AtLimit.OBSERVE)
-    exchange = Exchange(snapshot, SimpleNamespace(on_failure=pytest.fail), HEAD, parse(document))
+    exchange = Exchange(snapshot, SimpleNamespace(on_failure=pytest.fail, assessors=()), HEAD, parse(document))
     exchange.model = ModelPolicy("m", (), rulings or {}, frozenset(rulings or {}), {}, (), ())
     refusal = screen_prompt(exchange)
     if refusal is None and exchange.masking:
@@ -130,6 +131,61 @@ def test_arguments_of_tool_calls_stay_json():
     _, exchange = masked(chat.parse, {"messages": [{"role": "assistant", "tool_calls": [call]}]})
     sent = exchange.inquiry.document["messages"][0]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(sent) == {"text": "Hi[email]", "n": 1}
+
+
+def test_many_parts_and_many_masks_are_brought_together_in_one_walk(monkeypatch):
+    looks = 0
+
+    class Counted(list):
+        def __getitem__(self, index):
+            nonlocal looks
+            looks += 1
+            return super().__getitem__(index)
+
+        def __iter__(self):
+            return (self[index] for index in range(len(self)))
+
+    def counted(exchange, segments):
+        for segment, found in masks(exchange, segments):
+            found.spans = Counted(found.spans)
+            yield segment, found
+
+    monkeypatch.setattr(masking, "masks", counted)
+    many = 1000
+    refusal, exchange = masked(chat.parse, user([{"type": "text", "text": f"to {SECRET}"} for _ in range(many)]))
+    assert refusal is None
+    assert exchange.inquiry.document == user([{"type": "text", "text": "to [email]"} for _ in range(many)])
+    assert many <= looks < 100 * many  # a bisection each, in both readings; each part with each mask is a million
+
+
+@pytest.mark.parametrize(
+    ("texts", "sent"),
+    [
+        (["write jane.doe@", "example.org"], ["write [email]", ""]),
+        (["write jane.doe", "@example.org"], ["write [email]", ""]),
+        (["write jane", ".doe@example.", "org now"], ["write [email]", "", " now"]),
+    ],
+)
+def test_an_address_cut_at_a_sign_is_masked_over_the_parts(texts, sent):
+    refusal, exchange = masked(chat.parse, user([{"type": "text", "text": text} for text in texts]))
+    assert refusal is None
+    assert [part["text"] for part in exchange.inquiry.document["messages"][0]["content"]] == sent
+
+
+def test_an_address_cut_at_a_sign_between_messages_is_not_sent():
+    said = [{"role": "user", "content": text} for text in ("write jane.doe@", "example.org")]
+    refusal, _ = masked(chat.parse, {"messages": said})
+    assert (refusal.status, refusal.code) == (400, Code.MALFORMED)
+
+
+@pytest.mark.parametrize("backslashes", range(5))
+def test_an_escape_before_a_mask_is_replaced_whole(backslashes):
+    arguments = '{"a": "' + "\\" * backslashes + "\n" + SECRET + '"}'
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    refusal, exchange = masked(chat.parse, {"messages": [{"role": "assistant", "tool_calls": [call]}]})
+    assert refusal is None
+    sent = exchange.inquiry.document["messages"][0]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(sent) == {"a": "\\" * backslashes + "[email]"}
 
 
 @pytest.mark.parametrize(
