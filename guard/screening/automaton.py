@@ -20,8 +20,13 @@ MOST_MATCHES = 20_000
 holds a few per KB, so only a text made to be slow has more; it cannot be checked, and a check not made is no pass."""
 
 
+MOST_RUNS = 40_000
+"""Places of a text at which something hidden is put in plain words: each costs some 5 to 20 us, and the event loop
+waits for them all. JSON within JSON has one in some twenty characters, so this is the better part of a megabyte."""
+
+
 class TooManyMatches(Exception):
-    """A text holds more anchors than can be looked at in the time of a request."""
+    """A text holds more anchors, or hidden runs, than can be looked at in the time of a request."""
 
 
 BITS: Mapping[str, int] = {code: 1 << index for index, code in enumerate((*CATEGORIES, OWN))}

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from guard.screening.automaton import MOST_RUNS, TooManyMatches
 from guard.screening.signs import Sign, signs
 from guard.screening.spelling import Trick, tricks
 
@@ -62,6 +63,8 @@ class Variant(NamedTuple):
     transform: str
     outer: "Variant | None" = None
     """What it was decoded from; None: the text itself."""
+    runs: int = 0
+    """What undoing it cost, with all that it was decoded from, in runs replaced."""
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the original span of ``text[start:end]``, which is not empty."""
@@ -94,7 +97,8 @@ def _start(piece: Piece) -> int:
 def variants(text: str, seen: Collection[int] = ()) -> Iterator[Variant]:
     """Yield the variants of ``text``: first what it decodes to, then that with each trick of spelling undone.
 
-    ``seen`` are signs that the caller saw in the folded text: added to those found here.
+    ``seen`` are signs that the caller saw in the folded text: added to those found here. Raises TooManyMatches where
+    more than MOST_RUNS runs would have to be replaced.
     """
     given = {*signs(text), *seen}
     if not given:
@@ -115,7 +119,8 @@ def variants(text: str, seen: Collection[int] = ()) -> Iterator[Variant]:
 def decoded(text: str, outer: Variant | None, given: Collection[int]) -> Variant | None:
     """Return ``text`` with every encoding in it undone once; None if there is none.
 
-    ``outer`` is where the text came from, ``given`` its signs; of those that are not given nothing is undone.
+    ``outer`` is where the text came from, ``given`` its signs; of those that are not given nothing is undone. Raises
+    TooManyMatches beyond MOST_RUNS.
     """
     inner = outer
     for name, sign, pattern, decode in _DECODERS:
@@ -132,7 +137,11 @@ def _replaced(
     parts: list[str] = []
     pieces: list[Piece] = []
     length = done = 0
+    runs = 0 if outer is None else outer.runs
     for match in pattern.finditer(text):
+        runs += 1
+        if runs > MOST_RUNS:
+            raise TooManyMatches
         replaced = decode(match[0])
         if not replaced:
             continue
@@ -149,11 +158,12 @@ def _replaced(
     if done < len(text):
         pieces.append(Piece(length, done, len(text), 1))
         parts.append(text[done:])
-    return _variant("".join(parts), lambda: pieces, name, outer)
+    return _variant("".join(parts), lambda: pieces, name, outer, runs)
 
 
 def _tricked(text: str, trick: Trick, outer: Variant | None) -> Variant:
-    return _variant(trick.text, cache(lambda: _pieces(len(text), trick)), trick.name, outer)
+    runs = trick.cost + (0 if outer is None else outer.runs)
+    return _variant(trick.text, cache(lambda: _pieces(len(text), trick)), trick.name, outer, runs)
 
 
 def _pieces(whole: int, trick: Trick) -> list[Piece]:
@@ -174,8 +184,8 @@ def _pieces(whole: int, trick: Trick) -> list[Piece]:
     return pieces
 
 
-def _variant(text: str, pieces: Callable[[], Sequence[Piece]], name: str, outer: Variant | None) -> Variant:
-    return Variant(text, pieces, name if outer is None else f"{outer.transform}+{name}", outer)
+def _variant(text: str, pieces: Callable[[], Sequence[Piece]], name: str, outer: Variant | None, runs: int) -> Variant:
+    return Variant(text, pieces, name if outer is None else f"{outer.transform}+{name}", outer, runs)
 
 
 def _readable(octets: bytes) -> str | None:

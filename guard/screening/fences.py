@@ -9,6 +9,7 @@ from bisect import bisect_left
 
 _FENCE = re.compile(r"\n {0,3}(```+|~~~+)([^\n]*)")
 _TICKS = re.compile("``*+")
+MOST_SPANS = 1000
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
@@ -16,7 +17,8 @@ def prose(text: str) -> list[tuple[int, int]]:
     """Return the spans of ``text`` outside of fenced code blocks and inline code, in order, none of them empty.
 
     A fence that is not closed reaches to the end, backticks that are not closed are none. The fences and backticks
-    belong to the code. Linear in the length of ``text``; a text without backticks and tildes is one span.
+    belong to the code. Linear in the length of ``text``; a text without backticks and tildes is one span, and so is one
+    that would have more than MOST_SPANS: then all of it is read as prose.
     """
     if "`" not in text and "~~~" not in text:
         return [(0, len(text))] if text else []
@@ -24,8 +26,11 @@ def prose(text: str) -> list[tuple[int, int]]:
     done = 0
     for start, end in _blocks(text):
         spans += _outside(text, done, start)
+        if len(spans) > MOST_SPANS:
+            return [(0, len(text))]
         done = end
-    return spans + _outside(text, done, len(text))
+    spans += _outside(text, done, len(text))
+    return spans if len(spans) <= MOST_SPANS else [(0, len(text))]
 
 
 def _blocks(text: str) -> list[tuple[int, int]]:

@@ -111,11 +111,15 @@ class Pattern:
         """Return a fresh matcher of one growing text."""
         return Walker(self)
 
-    def findall(self, text: str) -> list[tuple[int, int]]:
-        """Return the matches in ``text``, folded and complete, from left to right: (start, end) in characters."""
+    def findall(self, text: str, most: int | None = None) -> list[tuple[int, int]]:
+        """Return the matches in ``text``, folded and complete, from left to right: (start, end) in characters.
+
+        The search ends where it has ``most``; None: it goes on to the end of the text.
+        """
         walker = Walker(self)
+        found, limit = walker.found, len(text) if most is None else most
         at, size, needed = 0, len(text), -1
-        while at < size:
+        while at < size and len(found) < limit:
             if walker.hold == walker.fed:
                 if self._needs is not None and needed < at:
                     place = self._needs.search(text, at)
@@ -131,7 +135,7 @@ class Pattern:
             walker.step(text[at])
             at += 1
         walker.finish()
-        return walker.take()
+        return walker.take()[:limit]
 
     def passes(self, text: str) -> bool:
         """Return whether ``text``, which matches, passes the check."""
@@ -239,7 +243,7 @@ class Walker:
     Offsets are characters fed, from 0. Made by ``Pattern.walker``.
     """
 
-    __slots__ = ("_base", "_begun", "_ends", "_found", "_pattern", "_read", "_state", "fed")
+    __slots__ = ("_base", "_begun", "_ends", "_pattern", "_read", "_state", "fed", "found")
 
     def __init__(self, pattern: Pattern) -> None:
         self.fed = 0
@@ -253,7 +257,8 @@ class Walker:
         self._read: list[str] = []
         """What was read since the first place began, and perhaps before."""
         self._base = 0
-        self._found: list[tuple[int, int]] = []
+        self.found: list[tuple[int, int]] = []
+        """Matches finished and not taken yet."""
 
     @property
     def hold(self) -> int:
@@ -279,7 +284,7 @@ class Walker:
 
     def take(self) -> list[tuple[int, int]]:
         """Return the matches finished since the last call, as (start, end): no later character can change them."""
-        found, self._found = self._found, []
+        found, self.found = self.found, []
         return found
 
     def finish(self) -> None:
@@ -332,7 +337,7 @@ class Walker:
         resume = start + 1
         for end in reversed(self._ends):
             if self._pattern.passes(text[start - base : end - base]):
-                self._found.append((start, end))
+                self.found.append((start, end))
                 resume = end
                 break
         self.fed = resume

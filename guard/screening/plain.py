@@ -35,7 +35,8 @@ def plain(text: str) -> str | None:
 
     Undone are percent-encoding, entities, escapes, hexadecimal digits and base64, letters that are spaced out,
     leetspeak where much of the text is in it, and text that is reversed or rotated by 13. None if nothing of that is
-    there: the text folded says it all. ``plain(plain(text))`` is None or the same.
+    there: the text folded says it all. ``plain(plain(text))`` is None or the same. Raises TooManyMatches where more
+    than MOST_RUNS runs would have to be replaced at once.
     """
     given = _counted(text)
     if not given:

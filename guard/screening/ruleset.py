@@ -6,7 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 from itertools import accumulate
 
-from guard.screening.automaton import MOST_MATCHES, Finder, Sieve, TooManyMatches
+from guard.screening.automaton import MOST_MATCHES, MOST_RUNS, Finder, Sieve, TooManyMatches
 from guard.screening.categories import OWN
 from guard.screening.decode import Variant, variants
 from guard.screening.findings import Action, Finding
@@ -76,14 +76,16 @@ class RuleSet:
 
         They are a rule's first match in each segment, and every match of one whose action is to mask. One found only
         after decoding carries ``Finding.transform``; its span is that of the encoded text. Raises TooManyMatches if the
-        segments together hold more than MOST_MATCHES anchors and matches of patterns.
+        segments together hold more than MOST_MATCHES anchors and matches of patterns, or hide more than MOST_RUNS runs.
         """
         findings: list[Finding] = []
-        matches = 0
+        matches = runs = 0
         for segment in segments:
             if segment.source in self._prompt_sources:
-                matches += self._scan(segment, findings)
-                if matches > MOST_MATCHES:
+                looked, undone = self._scan(segment, findings, MOST_MATCHES - matches)
+                matches += looked
+                runs += undone
+                if runs > MOST_RUNS:
                     raise TooManyMatches
         return findings
 
@@ -109,8 +111,11 @@ class RuleSet:
             return ScoredScreen(ChannelScreen(program, source, blocking), score, blocking)
         return ChannelScreen(program, source, blocking, score, score_most)
 
-    def _scan(self, segment: Segment, findings: list[Finding]) -> int:
-        """Add the findings in ``segment`` and return how many matches were looked at."""
+    def _scan(self, segment: Segment, findings: list[Finding], most: int) -> tuple[int, int]:
+        """Add the findings in ``segment``; return how many matches were looked at and how many hidden runs undone.
+
+        Raises TooManyMatches where there are more than ``most``.
+        """
         text = segment.text
         said = folded(text)
         octets = view(said)
@@ -119,19 +124,25 @@ class RuleSet:
         # In ASCII what is disguised shows as it is.
         seen = () if text.isascii() else [_SEEN[place] for place in self._signs.sift(octets)]
         matches = len(raw)
+        if matches > most:
+            raise TooManyMatches
         look: _Look | None = None
         if raw or sifted:
             look = _Look(self, segment, findings)
-            matches += look.at(said, self._finder.hits(said, octets, raw), sifted, None)
+            matches += look.at(said, self._finder.hits(said, octets, raw), sifted, None, most - matches)
+        undone = 0
         for variant in variants(text, seen):
+            undone = max(undone, variant.runs)
             decoded = fold(variant.text)
             hits = self._finder.find(decoded)
             matches += len(hits)
+            if matches > most:
+                raise TooManyMatches
             sifted = self._sieve.sift(decoded.encode()) if self.patterns else ()
             if hits or sifted:
                 look = look or _Look(self, segment, findings)
-                matches += look.at(decoded, hits, sifted, variant)
-        return matches
+                matches += look.at(decoded, hits, sifted, variant, most - matches)
+        return matches, undone
 
 
 class _Look:
@@ -148,11 +159,17 @@ class _Look:
         """By rule, in order: where its matches begin, and how far those that begin there or before reach."""
 
     def at(
-        self, folded: str, hits: Sequence[tuple[int, int, int]], sifted: Iterable[int], variant: Variant | None
+        self,
+        folded: str,
+        hits: Sequence[tuple[int, int, int]],
+        sifted: Iterable[int],
+        variant: Variant | None,
+        most: int,
     ) -> int:
         """Add what fires in ``folded``, the segment or a variant of it; return how many patterns' matches there were.
 
-        ``hits`` are those of anchors, ``sifted`` the places of patterns that may match.
+        ``hits`` are those of anchors, ``sifted`` the places of patterns that may match. Raises TooManyMatches where
+        patterns match more than ``most`` times; no more than one beyond that is searched for.
         """
         source, found, matches = self._segment.source, self._found, 0
         fired: list[tuple[int, int, Rule]] = []
@@ -168,8 +185,10 @@ class _Look:
             pattern, rule = self._rules.patterns[number]
             if rule.id in found or source not in rule.sources:
                 continue
-            spans = pattern.findall(folded)
+            spans = pattern.findall(folded, most - matches + 1)
             matches += len(spans)
+            if matches > most:
+                raise TooManyMatches
             for start, end in spans:
                 if rule.holds(folded, start, end):
                     fired.append((start, end, rule))

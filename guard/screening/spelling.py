@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from guard.screening.automaton import MOST_RUNS, TooManyMatches
 from guard.screening.signs import COMMON, ROT13, Sign
 
 _LONE = r"[^\W_](?![^\W_])"
@@ -17,6 +18,9 @@ _SPACED = re.compile(
 """Four letters or more with one and the same character between them, or with blanks; words are further apart."""
 _AFTER_ARTICLE = re.compile(r"(?<=[aAiI] )" + _SPACED.pattern)
 _LETTER = re.compile(r"([^\W_])")
+
+_PER_RUN = 32
+"""Characters of letters apart that cost what one more run does."""
 
 _LEET = bytes.maketrans(b"013456789@$", b"oieasgtbgas")
 _LEET_L = bytes.maketrans(b"013456789@$|", b"oleasgtbgasl")
@@ -40,10 +44,12 @@ class Trick(NamedTuple):
     was found. None: character by character."""
     backwards: bool = False
     """True: the characters stand in the opposite order."""
+    cost: int = 0
+    """In runs replaced; nothing where each character stands for itself."""
 
 
 def tricks(text: str, given: Collection[int]) -> Iterator[Trick]:
-    """Yield ``text`` with each trick undone that there is a sign of."""
+    """Yield ``text`` with each trick undone that there is a sign of. Raises TooManyMatches as ``replaced``."""
     if Sign.SPACED in given:
         found = replaced(text, _SPACED, joined, "spaced")
         if found is not None:
@@ -82,8 +88,9 @@ def backwards(text: str) -> str:
 
 
 def spaced_out(text: str) -> str:
-    """Return ``text`` with spaced-out letters joined."""
-    return _SPACED.sub(_joined_match, text)
+    """Return ``text`` with spaced-out letters joined. Raises TooManyMatches as ``replaced``."""
+    found = replaced(text, _SPACED, joined, "spaced")
+    return text if found is None else found.text
 
 
 def respelled(word: str, letters: Mapping[int, int | str]) -> str:
@@ -92,11 +99,17 @@ def respelled(word: str, letters: Mapping[int, int | str]) -> str:
 
 
 def replaced(text: str, pattern: re.Pattern[str], change: Callable[[str], str], name: str) -> Trick | None:
-    """Return ``text`` with every match of ``pattern`` changed; None if nothing is."""
+    """Return ``text`` with every match of ``pattern`` changed; None if nothing is.
+
+    Raises TooManyMatches where that costs more than MOST_RUNS; a long match counts for several.
+    """
     parts: list[str] = []
     runs: list[tuple[int, int, int]] = []
-    done = 0
+    done = cost = 0
     for match in pattern.finditer(text):
+        cost += 1 + (match.end() - match.start()) // _PER_RUN
+        if cost > MOST_RUNS:
+            raise TooManyMatches
         changed = change(match[0])
         parts += (text[done : match.start()], changed)
         runs.append((match.start(), match.end(), len(changed)))
@@ -104,7 +117,7 @@ def replaced(text: str, pattern: re.Pattern[str], change: Callable[[str], str], 
     if not runs:
         return None
     parts.append(text[done:])
-    return Trick(name, "".join(parts), lambda: runs)
+    return Trick(name, "".join(parts), lambda: runs, cost=cost)
 
 
 def joined(run: str) -> str:
@@ -135,10 +148,6 @@ def _backwards_match(match: re.Match[str]) -> str:
 
 def _words(text: str) -> list[tuple[int, int, int]]:
     return [(match.start(), match.end(), len(match[0])) for match in _WORD.finditer(text)]
-
-
-def _joined_match(match: re.Match[str]) -> str:
-    return joined(match[0])
 
 
 def _letter(match: re.Match[str]) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from guard.cli.screening.tiers import SHOWN, NeuralTier, Tiers
 from guard.cli.screening.verdict import Rulings
 from guard.exchange.snapshot import LearnedPolicy, Ruling
-from guard.screening.automaton import TooManyMatches
+from guard.screening.automaton import MOST_RUNS, TooManyMatches
 from guard.screening.findings import Action
 from guard.screening.learned.learned import Learned, default
 from guard.screening.learned.reading import CODES, sigmoid
@@ -134,6 +134,11 @@ def test_a_text_that_rules_cannot_read_is_refused_where_anything_may_block():
     for holding, action in ((frozenset({"S9"}), "block"), (frozenset(), "allow")):
         snapshot = SimpleNamespace(**vars(world(rules=broken)), holding=lambda _model, those=holding: those)
         assert Rulings(snapshot, object()).verdict(Tiers(snapshot).read("x", Source.USER)).action == action
+
+
+def test_a_text_that_hides_too_much_is_refused_where_anything_may_block():
+    said = verdict("%62 " * (MOST_RUNS + 1))
+    assert (said.action, said.not_evaluated, said.findings) == ("block", "too_many_matches", [])
 
 
 def test_an_answer_is_read_by_the_rules_of_answers_and_by_the_model():

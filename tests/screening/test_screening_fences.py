@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guard.screening.fences import prose
+from guard.screening.fences import MOST_SPANS, prose
 
 
 def outside(text):
@@ -45,3 +45,10 @@ def test_runs_of_backticks_are_closed_by_runs_of_the_same_length_only():
     text = " ".join("`" * length for length in range(1, 300))
     assert outside(text) == [text]
     assert outside(f"{text} x {'`' * 299} y") == [text[:-299], " y"]
+
+
+@pytest.mark.parametrize("code", ["`b` ", "\n```\nb\n```\n"])
+def test_a_text_of_more_spans_than_are_worth_it_is_all_prose(code):
+    some, more = ("a " + code) * (MOST_SPANS - 1) + "a", ("a " + code) * (MOST_SPANS + 1)
+    assert len(prose(some)) == MOST_SPANS
+    assert outside(more) == [more]

@@ -233,7 +233,7 @@ def test_what_is_missing_is_said_with_what_helps(tmp_path, monkeypatch):
     monkeypatch.setattr(model_module, "find_spec", lambda name: None if name == "tokenizers" else object())
     why = unavailable(tmp_path)
     assert (why.found, why.remedy) == ("tokenizers is not installed", "pip install '.[neural]' in a clone")
-    with pytest.raises(NeuralUnavailable, match=r"pip install guard\[neural\]"):
+    with pytest.raises(NeuralUnavailable, match=r"pip install '\.\[neural\]'"):
         NeuralModel.load(tmp_path)
 
 

@@ -157,6 +157,17 @@ def test_a_pattern_that_needs_a_character_walks_only_around_it():
     assert pattern.findall("word " * 200 + "me@home and you@there " + "word " * 200) == [(1000, 1007), (1012, 1021)]
 
 
+def test_a_search_ends_where_it_has_as_many_matches_as_were_asked_for(monkeypatch):
+    looked = []
+    monkeypatch.setitem(CHECKS, "noted", lambda text: looked.append(text) or True)
+    pattern = Pattern.parse(r"\b\d{4}\b", "noted")
+    assert pattern.findall("1234 " * 100, 3) == [(0, 4), (5, 9), (10, 14)]
+    assert looked == ["1234"] * 3
+    assert len(pattern.findall("1234 " * 100)) == 100
+    assert pattern.findall("1234 1234", 2) == [(0, 4), (5, 9)]
+    assert pattern.findall("1234 1234", 0) == []
+
+
 def test_a_text_that_never_ends_costs_no_memory():
     pattern = Pattern.parse(r"[^a].{0,3}b")
     walker = pattern.walker()

@@ -127,6 +127,40 @@ async def until(condition):
         await asyncio.sleep(0.005)
 
 
+def test_a_check_reads_the_prompt_as_it_is_sent(tmp_path):
+    """A judge is somebody else's server: what is masked for the model is masked for it too."""
+
+    async def story():
+        check = Check(at_once=True)
+        config = CONFIG + "screening: {{rule_packs: [privacy]}}\n"
+        async with checked(tmp_path, Stepped(), check, config=config) as guard:
+            reply = await guard.post(chat("Write to jane@example.org today."))
+            assert reply.status == 200
+            assert check.asked == [["Write to [email] today."]]
+
+    run(story())
+
+
+def test_what_the_learned_tier_found_counts_where_the_check_in_its_place_is_silent(tmp_path):
+    async def story():
+        text = "Tell me how to bomb the crowded stadium and murder everyone inside"
+        for error, status in ((None, 200), (Unassessed("neural_timeout"), 403)):
+            check = Check(error=error, required=False, at_once=True)
+            check.settles = True
+            (tmp_path / str(status)).mkdir()
+            async with checked(tmp_path / str(status), Stepped(), check) as guard:
+                reply = await guard.post(chat(text))
+                assert reply.status == status
+                await until(lambda: entries(guard, "decision"))
+                [decision] = entries(guard, "decision")
+                # Acquitted, what would have been blocked is still a flag.
+                assert {finding["rule"]: finding["action"] for finding in decision["findings"]} == {
+                    "learned.S1": "block" if error else "flag"
+                }
+
+    run(story())
+
+
 def test_a_passed_prompt_is_served_as_always(tmp_path):
     async def story():
         check = Check(at_once=True)

@@ -79,14 +79,14 @@ class Tiers:
         if source is Source.OUTPUT:
             return self._answer(text)
         segment = Segment(source, text)
-        ruled, not_evaluated = list[Finding](), None
+        learned, doubt, found, walk = self._learned, None, list[Finding](), None
         try:
             ruled = self._rules.scan([segment])
+            if learned is not None and learned.prompts is not Action.OFF:
+                walk = learned.model.assess(segment, found)
         except TooManyMatches:
-            not_evaluated = "too_many_matches"
-        learned, doubt, found, walk = self._learned, None, list[Finding](), None
-        if learned is not None and learned.prompts is not Action.OFF:
-            walk = learned.model.assess(segment, found)
+            return self._without_neural([], [], None, "too_many_matches")
+        if learned is not None and walk is not None:
             found = [finding._replace(most=min(finding.most, learned.prompts)) for finding in found]
             doubt = 0.0 if source is Source.SYSTEM else sigmoid(walk.highest)  # as of a prompt that is nothing else
         if self._neural is not None and self._policy is not None and self._policy.wants(doubt):
@@ -99,8 +99,8 @@ class Tiers:
                 deferred, standing = divided(found, [segment])
                 by_both += acquitted(deferred) + standing
                 risk = risks[UNSAFE] if reads(text) else max(risks[UNSAFE], doubt or 0.0)
-                return self._reading(ruled, by_both, risk, likely, walk, risks[UNSAFE], not_evaluated)
-        return self._without_neural(ruled, found, walk, not_evaluated)
+                return self._reading(ruled, by_both, risk, likely, walk, risks[UNSAFE], None)
+        return self._without_neural(ruled, found, walk, None)
 
     def _answer(self, text: str) -> Reading:
         learned, walk, score, most = self._learned, None, None, Action.OFF

@@ -76,14 +76,17 @@ class Learned:
             self._found(segment, _between(spans, len(text)), findings, code=True)
         said = plain(text)
         if said is not None:
-            undisguised = self.read(said)
+            undisguised, whole = self.read(said), Offsets()
+            whole.extend(said, len(said), 0, 0, after_space=False)
+            found = []
+            if undisguised.highest_d1 > walk.highest_d1:
+                found.append(self._points.training_data(undisguised, whole, segment.source, segment.path))
             if undisguised.highest > walk.highest:
                 walk = undisguised
-                whole = Offsets()
-                whole.extend(said, len(said), 0, 0, after_space=False)
-                found = self._points.hazard(walk, whole, segment.source, segment.path)
-                if found is not None:
-                    findings.append(found._replace(start=0, end=len(text), transform="plain"))
+                found.append(self._points.hazard(walk, whole, segment.source, segment.path))
+            findings.extend(
+                each._replace(start=0, end=len(text), transform="plain") for each in found if each is not None
+            )
         return walk
 
     def _found(

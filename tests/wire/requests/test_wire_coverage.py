@@ -123,7 +123,7 @@ def test_turns_that_alternate_are_read_once(parse, name):
 
 
 def test_what_is_read_together_is_no_more_than_was_said():
-    long, short = "x" * 3 * SEAM + ".", "y" * 10 + "."
+    long, short = "x" * 3 * SEAM + " ", "y" * 10 + " "
     texts = [long, short, long, short, short, long, long]
     inquiry = parsed(chat.parse, "messages", *(("user", text) for text in texts))
     together = [segment for segment in inquiry.segments if segment.again]

@@ -178,14 +178,14 @@ def test_an_address_cut_at_a_sign_between_messages_is_not_sent():
     assert (refusal.status, refusal.code) == (400, Code.MALFORMED)
 
 
-@pytest.mark.parametrize("backslashes", range(5))
-def test_an_escape_before_a_mask_is_replaced_whole(backslashes):
-    arguments = '{"a": "' + "\\" * backslashes + "\n" + SECRET + '"}'
+@pytest.mark.parametrize("before", ["\\" * backslashes + end for backslashes in range(4) for end in ("", "\n")])
+def test_an_escape_before_a_mask_is_replaced_whole(before):
+    arguments = json.dumps({"a": before + SECRET})
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
     refusal, exchange = masked(chat.parse, {"messages": [{"role": "assistant", "tool_calls": [call]}]})
     assert refusal is None
     sent = exchange.inquiry.document["messages"][0]["tool_calls"][0]["function"]["arguments"]
-    assert json.loads(sent) == {"a": "\\" * backslashes + "[email]"}
+    assert json.loads(sent) == {"a": before.rstrip("\n") + "[email]"}
 
 
 @pytest.mark.parametrize(
