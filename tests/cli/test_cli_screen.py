@@ -108,7 +108,8 @@ def test_rules_of_your_own_count_beside_the_others(screen, tmp_path):
     texts = [{"text": "Who works on Project Bluebird?"}, BOMB]
     for arguments in ([], ["--license", "llama-3.1"], ["--config", str(path), "--model", "large"]):
         _, (own, bomb), _ = screen(texts, *RULES_ALONE, "--rules", str(mine), *arguments)
-        assert (own["score"], own["categories"], own["action"]) == (0.4, {"S7": 0.4}, "mask")
+        # What is masked is put right before it is sent: it says nothing of the rest.
+        assert (own["score"], own["categories"], own["action"]) == (0.0, {}, "mask")
         assert bomb["findings"]
     lapsed = "    exceptions: [{phrase: project bluebird zoo, owner: safety@example.org, expires: 2020-01-01}]\n"
     mine.write_text(OWN + lapsed)
