@@ -90,11 +90,13 @@ class RedisConnection:
 
     def _ask(self, commands: Sequence[Command]) -> list[Any]:
         replies = self._send([_by_digest(each) for each in commands])
-        # A server that was restarted has forgotten the scripts: none of these did anything, so they go out once more.
+        # A server that was restarted has forgotten the scripts: those did nothing, so they go out once more, and with
+        # them what was asked behind the first of them in plain words: it has read what they had not written.
         forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
-            again = self._send([_by_text(commands[at]) for at in forgotten])
-            for at, reply in zip(forgotten, again, strict=True):
+            late = [at for at in range(forgotten[0], len(commands)) if at in forgotten or commands[at].script is None]
+            again = self._send([_by_text(commands[at]) for at in late])
+            for at, reply in zip(late, again, strict=True):
                 replies[at] = reply
         for reply in replies:
             if isinstance(reply, Exception):
