@@ -22,7 +22,7 @@ LONGEST = 24
 
 _SHIFT = 32 - BITS
 _MASK = 0xFFFFFFFF
-_WORD = re.compile(r"[0-9]+|[\u3040-\u30ff\u3400-\u9fff]|[^\W0-9_\u3040-\u30ff\u3400-\u9fff]+|\?")
+WORD = re.compile(r"[0-9]+|[\u3040-\u30ff\u3400-\u9fff]|[^\W0-9_\u3040-\u30ff\u3400-\u9fff]+|\?")
 _BIASED = bytes((octet + 128) % 256 for octet in range(256))
 _WORDS = 16_384
 _EVEN = int.from_bytes(b"\xff\x00" * (HEADS // 2) + b"\xff", "little")
@@ -57,7 +57,7 @@ class Twin:
         word, table, from_bytes = self._word, self._table, int.from_bytes
         even = odd = rows = taken = 0
         end = start
-        for match in _WORD.finditer(text, start):
+        for match in WORD.finditer(text, start):
             if taken == limit:
                 break
             end, taken = match.end(), taken + 1
@@ -81,23 +81,28 @@ class Twin:
         return end, taken, second, first
 
     def _read(self, word: str) -> _Word:
-        if "0" <= word[0] <= "9":
-            word = "0" if len(word) < 3 else "00"
-        word = word[:LONGEST]
-        this = crc32(word.encode())
-        mixed = [this * 0x9E3779B1]
-        if len(word) > 3:
-            marked = f"<{word}>"
-            for size in (3, 4, 5):
-                grams = (marked[at : at + size].encode() for at in range(len(marked) - size + 1))
-                mixed.extend(crc32(gram, size) * 0x85EBCA6B for gram in grams)
+        this, rows = own_rows(word)
         even = odd = 0
-        for number in mixed:
-            at = ((number & _MASK) >> _SHIFT) * HEADS
-            row = int.from_bytes(self._table[at : at + HEADS], "little")
+        for index in rows:
+            row = int.from_bytes(self._table[index * HEADS : (index + 1) * HEADS], "little")
             even += row & _EVEN
             odd += row >> 8 & _EVEN
-        return _Word(this, even, odd, len(mixed))
+        return _Word(this, even, odd, len(rows))
+
+
+def own_rows(word: str) -> tuple[int, list[int]]:
+    """Return the hash of ``word`` and the indices of the rows that it adds by itself: its own and its n-grams'."""
+    if "0" <= word[0] <= "9":
+        word = "0" if len(word) < 3 else "00"
+    word = word[:LONGEST]
+    this = crc32(word.encode())
+    mixed = [this * 0x9E3779B1]
+    if len(word) > 3:
+        marked = f"<{word}>"
+        for size in (3, 4, 5):
+            grams = (marked[at : at + size].encode() for at in range(len(marked) - size + 1))
+            mixed.extend(crc32(gram, size) * 0x85EBCA6B for gram in grams)
+    return this, [(number & _MASK) >> _SHIFT for number in mixed]
 
 
 def _flush(even: int, odd: int, rows: int, sums: "array[int]") -> None:

@@ -1,18 +1,15 @@
 """The rows of the table that a text's words add up: what ``learned.twin`` sums, as indices."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from zlib import crc32
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from guard.screening.learned.reading import BLOCK, LEAST
-from guard.screening.learned.twin import BITS, LONGEST, START
+from guard.screening.learned.twin import BITS, START, WORD, own_rows
 from guard.screening.normalize import fold
 
-_WORD = re.compile(r"[0-9]+|[\u3040-\u30ff\u3400-\u9fff]|[^\W0-9_\u3040-\u30ff\u3400-\u9fff]+|\?")
 _MASK, _SHIFT = 0xFFFFFFFF, 32 - BITS
 MOST_WINDOWS = 24
 """Of a long text no more are learned from."""
@@ -20,7 +17,7 @@ MOST_WINDOWS = 24
 
 def words(text: str) -> list[str]:
     """Return the words of ``text``, folded."""
-    return _WORD.findall(fold(text))
+    return WORD.findall(fold(text))
 
 
 def windows(text: str) -> list[list[str]]:
@@ -54,16 +51,4 @@ def matrix(texts: Iterable[Sequence[str]]) -> csr_matrix:
     return csr_matrix((np.concatenate(values), np.concatenate(columns), np.array(ends)), shape=shape)
 
 
-@lru_cache(1 << 17)
-def _own(word: str) -> tuple[int, tuple[int, ...]]:
-    if "0" <= word[0] <= "9":
-        word = "0" if len(word) < 3 else "00"
-    word = word[:LONGEST]
-    this = crc32(word.encode())
-    mixed = [this * 0x9E3779B1]
-    if len(word) > 3:
-        marked = f"<{word}>"
-        for size in (3, 4, 5):
-            grams = (marked[at : at + size].encode() for at in range(len(marked) - size + 1))
-            mixed.extend(crc32(gram, size) * 0x85EBCA6B for gram in grams)
-    return this, tuple((number & _MASK) >> _SHIFT for number in mixed)
+_own = lru_cache(1 << 17)(own_rows)
