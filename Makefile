@@ -48,5 +48,5 @@ bench: $(VENV)/.guard-dev  ## Run every benchmark.
 clean:  ## Remove the virtual environment and everything built.
 	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/.guard-%: pyproject.toml constraints.txt .ci/venv hatch_build.py guard/screening/learned/_kernel.c
+$(VENV)/.guard-%: pyproject.toml constraints.txt .ci/venv hatch_build.py $(wildcard guard/*/*.c guard/*/*/*.c)
 	.ci/venv $(VENV) $*

@@ -14,17 +14,20 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("guard", "policies", "docs", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore")
-LEARNED = "guard/screening/learned/"
+LEARNED, PROVENANCE = "guard/screening/learned/", "guard/provenance/"
+EXTENSIONS = (LEARNED + "_kernel", PROVENANCE + "_grams", PROVENANCE + "_scan")
 WHICH = """
+from guard.provenance import grams
 from guard.screening.learned import scorer, weights
 print(scorer.__file__)
-print(type(scorer.scorer(weights.shipped().table)).__name__)
+print(type(scorer.scorer(weights.shipped().table)).__module__)
+print(type(grams.grams(b"key")).__module__)
 """
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A copy of the project as it is in the repository, but for a stray compiled kernel."""
+    """A copy of the project as it is in the repository, but for stray compiled extensions."""
     copy = tmp_path_factory.mktemp("source") / "guard"
     copy.mkdir()
     for name in PARTS:
@@ -32,7 +35,8 @@ def source(tmp_path_factory):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", ".*_cache"))
         else:
             shutil.copy(ROOT / name, copy / name)
-    (copy / LEARNED / "_kernel.stray.so").write_bytes(b"not of this build")
+    for extension in EXTENSIONS:
+        (copy / f"{extension}.stray.so").write_bytes(b"not of this build")
     return copy
 
 
@@ -52,7 +56,7 @@ def build(source, target, out, **environment):
 
 
 def unpacked(wheel, folder):
-    """Return the names in the wheel, and what a Python that has only it before its own packages says."""
+    """Return the names in the wheel, and where what a Python uses comes from that has only it before its packages."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
         names = archive.namelist()
@@ -64,9 +68,9 @@ def unpacked(wheel, folder):
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
     )
-    place, which = done.stdout.split()
+    place, *used = done.stdout.split()
     assert Path(place).is_relative_to(folder)
-    return names, which
+    return names, used
 
 
 def brought(names):
@@ -74,30 +78,42 @@ def brought(names):
     weights = {f"guard/screening/neural/weights/{path.name}" for path in ROOT.glob("guard/screening/neural/weights/*")}
     assert weights | {LEARNED + "weights.bin", LEARNED + "ATTRIBUTION.md"} <= set(names)
     assert [name for name in names if name.endswith(".c") or "stray" in name] == []
-    return [name for name in names if name.endswith((".so", ".pyd"))]
+    return sorted(name.partition(".")[0] for name in names if name.endswith((".so", ".pyd")))
 
 
-def test_the_wheel_has_the_compiled_kernel(source, tmp_path):
+def test_the_wheel_has_the_compiled_extensions(source, tmp_path):
     wheel, _ = build(source, "wheel", tmp_path / "dist")
-    names, which = unpacked(wheel, tmp_path / "there")
-    (kernel,) = brought(names)
-    assert kernel.startswith(LEARNED + "_kernel.")
-    assert which == "Kernel"
+    names, used = unpacked(wheel, tmp_path / "there")
+    assert brought(names) == sorted(EXTENSIONS)
+    assert used == ["guard.screening.learned._kernel", "guard.provenance._grams"]
     assert not wheel.name.endswith("-none-any.whl"), "it runs on machines of one kind"
+
+
+def test_an_extension_that_fails_to_compile_takes_no_other_with_it(source, tmp_path):
+    broken = tmp_path / "source"
+    shutil.copytree(source, broken)
+    (broken / PROVENANCE / "_grams.c").write_text("#error not today\n")
+    wheel, said = build(broken, "wheel", tmp_path / "dist")
+    names, used = unpacked(wheel, tmp_path / "there")
+    assert brought(names) == sorted({*EXTENSIONS} - {PROVENANCE + "_grams"})
+    assert used == ["guard.screening.learned._kernel", "guard.provenance.grams_twin"]
+    assert "without its compiled guard.provenance._grams" in said
 
 
 def test_without_a_compiler_there_is_a_wheel_for_any_machine(source, tmp_path):
     wheel, said = build(source, "wheel", tmp_path / "dist", CC="/bin/false")
-    names, which = unpacked(wheel, tmp_path / "there")
+    names, used = unpacked(wheel, tmp_path / "there")
     assert brought(names) == []
-    assert which == "Twin"
+    assert used == ["guard.screening.learned.twin", "guard.provenance.grams_twin"]
     assert wheel.name.endswith("-none-any.whl")
-    assert "without its compiled kernel" in said
+    for extension in EXTENSIONS:
+        assert f"without its compiled {extension.replace('/', '.')}" in said
 
 
 def test_the_source_distribution_has_what_a_build_needs(source, tmp_path):
     archive, _ = build(source, "sdist", tmp_path / "dist")
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
-    assert {"hatch_build.py", LEARNED + "_kernel.c", LEARNED + "weights.bin", "pyproject.toml"} <= names
+    assert {"hatch_build.py", LEARNED + "weights.bin", "pyproject.toml"} <= names
+    assert {f"{extension}.c" for extension in EXTENSIONS} <= names
     assert [name for name in names if name.endswith(".so")] == []

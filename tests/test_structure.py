@@ -12,10 +12,10 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "guard"
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
 
-CORE = ("exchange", "screening", "licensing", "usage", "provenance", "evidence")
+CORE = ("exchange", "screening", "licensing", "usage", "provenance", "evidence", "behavior")
 OUTER = ("transports", "wire", "policy", "observability", "console", "cli")
 BANNED_IN_CORE = {"asyncio", "starlette", "redis", "yaml", "prometheus_client", "pydantic"}
-DRIVERS = "guard.usage.stores."
+DRIVERS = ("guard.usage.stores.", "guard.behavior.stores.")
 """Stores that need a driver live here, behind one small interface: the one exception."""
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 LONGEST = 400

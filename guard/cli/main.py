@@ -38,7 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "serve": Entry("guard.cli.serve", "serve", "Stand in front of an inference server as a sidecar."),
     "policy": Entry("guard.cli.policy", "app", "List, show, check, test and explain: license packs, and a policy."),
     "usage": Entry("guard.cli.usage", "app", "Show, report, merge and forecast the users counted."),
-    "keys": Entry("guard.cli.keys", "app", "Manage API keys, and the key that users are counted by."),
+    "keys": Entry("guard.cli.keys", "app", "Manage API keys, and the keys that count users and sign."),
     "screen": Entry("guard.cli.screen", "screen", "Screen JSON lines of text on standard input."),
     "export": Entry("guard.cli.export", "app", "Check whether a data set may train a model."),
     "audit": Entry("guard.cli.audit", "app", "Verify the audit chain."),

@@ -36,6 +36,7 @@ def serve(
 
     Ends with 78 for a configuration or key file that cannot be used and 69 for a port or store that cannot.
     """
+    from guard.evidence.signing import SigningError
     from guard.policy.locations import configuration
     from guard.transports.admin import AdminExposedError, build_admin, read_token
     from guard.transports.asgi import GuardMiddleware
@@ -90,7 +91,8 @@ def serve(
         )
     except StartupError as error:
         print(f"guard cannot start: {guarded.failure or error}", file=sys.stderr)
-        raise typer.Exit(EX_CONFIG if isinstance(guarded.failure, PseudonymKeyError) else EX_UNAVAILABLE) from error
+        keyless = isinstance(guarded.failure, (PseudonymKeyError, SigningError))
+        raise typer.Exit(EX_CONFIG if keyless else EX_UNAVAILABLE) from error
     logging.getLogger("guard").info("stopped")
 
 

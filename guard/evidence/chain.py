@@ -4,6 +4,8 @@
 at most that moment. Nothing is dropped while the disk works: once ``limit`` entries wait, ``append`` writes them itself
 before it returns. While the disk refuses, ``error`` says why; when the queue is full too, ``append`` raises, and the
 entries refused meanwhile are counted in a ``gap`` entry as soon as the disk works again.
+
+With a ``Sealer`` the thread signs the receipts and declarations of what it has written by a ``seal`` entry behind them.
 """
 
 import os
@@ -14,7 +16,8 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-from guard.evidence.entry import CLOSE, OPEN, SUFFIX, link
+from guard.evidence.entry import CLOSE, LEAVES, OPEN, SEAL, SUFFIX, link
+from guard.evidence.seal import Sealer
 from guard.evidence.tail import Tail, claim
 
 BATCH = 512
@@ -44,6 +47,7 @@ class Journal:
         fsync: bool = False,
         limit: int = 16384,
         linger: float = 0.05,
+        sealer: Sealer | None = None,
     ) -> None:
         self.directory, self.instance = directory, instance
         self.path = directory / f"{instance}{SUFFIX}"
@@ -52,6 +56,7 @@ class Journal:
         self.refused = 0
         """Entries that ``append`` has refused since ``start``."""
         self._clock, self._fsync, self._limit, self._linger = clock, fsync, limit, linger
+        self._sealer = sealer
         self._pending: deque[tuple[float, str, Mapping[str, Any]]] = deque()
         self._unwritten = memoryview(b"")
         self._lock = Lock()
@@ -79,6 +84,8 @@ class Journal:
             raise JournalError(f"{self.path}: {getattr(error, 'strerror', None) or error}") from error
         self._seq, self._prev = tail.seq, tail.hash
         self._length, self._head = tail.seq, tail.hash
+        if self._sealer is not None:
+            self._sealer.resume(tail.unsealed)
         self._pending.clear()
         self._unwritten = memoryview(b"")
         self._ready.clear()
@@ -119,21 +126,30 @@ class Journal:
         if not self._running:
             return
         self._running = False
-        self._pending.append((self._clock(), CLOSE, {}))
         self._closing.set()
         self._ready.set()
         deadline = time.monotonic() + timeout
         try:
-            while not self._drain():
-                if time.monotonic() >= deadline:
-                    raise JournalError(f"{self.path}: {self.error}; the last entries could not be written")
-                time.sleep(0.05)
+            self._drain_by(deadline)
+            self._join(deadline)
+            self._seal()
+            self._pending.append((self._clock(), CLOSE, {}))
+            self._drain_by(deadline)
         finally:
-            if self._thread is not None:
-                self._thread.join(max(0.0, deadline - time.monotonic()) + 1.0)
+            self._join(deadline)
             with self._lock:
                 os.close(self._file)
                 self._file = -1
+
+    def _drain_by(self, deadline: float) -> None:
+        while not self._drain():
+            if time.monotonic() >= deadline:
+                raise JournalError(f"{self.path}: {self.error}; the last entries could not be written")
+            time.sleep(0.05)
+
+    def _join(self, deadline: float) -> None:
+        if self._thread is not None:
+            self._thread.join(max(0.0, deadline - time.monotonic()) + 1.0)
 
     @property
     def length(self) -> int:
@@ -164,6 +180,14 @@ class Journal:
             if not self._drain():
                 self._ready.set()
                 self._closing.wait(RETRY)
+            elif self._seal():
+                self._drain()
+
+    def _seal(self) -> bool:
+        """Queue the seals of the leaves that have been written; True if there are any."""
+        seals = self._sealer.seals(self.head) if self._sealer is not None else ()
+        self._pending.extend((self._clock(), SEAL, facts) for facts in seals)
+        return bool(seals)
 
     def _drain(self) -> bool:
         """Write everything that waits, in order; False if the disk refuses (then ``error`` says why)."""
@@ -188,6 +212,8 @@ class Journal:
             self._seq += 1
             line, self._prev = link(self._prev, self._seq, moment, kind, facts)
             lines.append(line)
+            if kind in LEAVES and self._sealer is not None:
+                self._sealer.take(kind, facts)
         self._unwritten = memoryview(b"".join(lines))
         return bool(lines)
 

@@ -6,9 +6,9 @@ Its *canonical* form is the same object without ``prev`` and ``hash``, and ``has
 of a file has ``seq`` 1 and a ``prev`` of 64 zeros, so an entry's ``seq`` is also its line number.
 
 The journal itself writes ``open``, ``close``, ``torn``, ``damaged`` and ``gap``; its users write ``start``, ``stop``,
-``decision``, ``late_findings``, ``receipt``, ``reload``, ``threshold``, ``export_check``, ``candidate``,
-``candidate_reload``, ``usage_import`` and ``usage_declared``. Facts hold keyed digests, ids and numbers, never user
-text, never a raw identity: that is the caller's duty, because the journal cannot tell a digest from a name.
+``decision``, ``late_findings``, ``receipt``, ``declaration``, ``seal``, ``reload``, ``threshold``, ``export_check``,
+``candidate``, ``candidate_reload``, ``usage_import`` and ``usage_declared``. Facts hold keyed digests, ids and numbers,
+never user text, never a raw identity: that is the caller's duty, because the journal cannot tell a digest from a name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,6 +22,9 @@ GENESIS = b"0" * 64
 SUFFIX = ".jsonl"
 OPEN, CLOSE = "open", "close"
 """Kinds of the first and the last entry of a run. An ``open`` whose predecessor is no ``close`` followed a kill."""
+LEAVES = frozenset({"receipt", "declaration"})
+"""Kinds of the entries that a seal signs."""
+SEAL = "seal"
 _PREV, _HASH, _END = b',"prev":"', b'","hash":"', b'"}'
 _TAIL = len(_PREV) + 64 + len(_HASH) + 64 + len(_END)
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from guard.evidence.entry import CLOSE, GENESIS, SUFFIX, fault, hash_of, outline, prev_of
+from guard.evidence.entry import CLOSE, GENESIS, LEAVES, SEAL, SUFFIX, Entry, fault, hash_of, outline, parse, prev_of
 
 WINDOW = 256 * 1024
 """Bytes at the end of a file that are verified before its chain is continued; ``verify`` reads all of it."""
@@ -38,6 +38,8 @@ class Tail(NamedTuple):
     """``nothing``, ``close`` or ``kill`` (the last entry is no ``close``)."""
     torn: Torn | None = None
     damage: Damage | None = None
+    unsealed: tuple[Entry, ...] = ()
+    """The leaves in the window that no seal covers (``guard.evidence.seal``), in order."""
 
 
 def claim(directory: Path, instance: str) -> tuple[int, Tail]:
@@ -103,9 +105,24 @@ def _follow(lines: list[bytes], *, whole: bool) -> Tail | str:
             if what := fault(line, seq, prev):
                 return f"entry {seq} {what}"
             seq, prev = seq + 1, hash_of(line)
-        return Tail(seq - 1, prev, "close" if outline(lines[-1]).kind == CLOSE else "kill")
+        state = "close" if outline(lines[-1]).kind == CLOSE else "kill"
+        return Tail(seq - 1, prev, state, unsealed=_unsealed(lines))
     except ValueError:
         return "its last lines are not entries of a journal"
+
+
+def _unsealed(lines: list[bytes]) -> tuple[Entry, ...]:
+    """Return the leaves behind the last leaf of the last seal; all of them where that one is not among them."""
+    leaves: list[Entry] = []
+    for line in lines:
+        kind = outline(line).kind
+        if kind in LEAVES:
+            leaves.append(parse(line))
+        elif kind == SEAL:
+            last = parse(line).facts.get("last")
+            covered = next((at for at in range(len(leaves) - 1, -1, -1) if leaves[at].facts.get("id") == last), -1)
+            del leaves[: covered + 1]
+    return tuple(leaves)
 
 
 def _keep_apart(file: int, path: Path, torn: bytes, offset: int, seq: int) -> Torn:

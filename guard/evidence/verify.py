@@ -1,8 +1,9 @@
 """Proves that a journal is as it was written, as far as a hash chain can.
 
-Found: every change, removal, insertion and reordering of entries by somebody who did not recompute the hashes after it.
+Found: every change, removal, insertion and reordering of entries by somebody who did not recompute the hashes after it,
+because the hash has no key; and by somebody who did, wherever a seal stands behind the entry, which he cannot sign.
 Found only with a head (or a length) that was kept off the machine: entries cut off the end, a whole file removed, and a
-chain recomputed from some entry on, which anybody who can write the file can do, because the hash has no key.
+chain recomputed without the seals in it, or by somebody who has the signing key.
 """
 
 from collections.abc import Collection
@@ -12,7 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from guard.evidence.entry import CLOSE, GENESIS, OPEN, SUFFIX, fault, hash_of, outline
+from guard.evidence.entry import CLOSE, GENESIS, LEAVES, OPEN, SEAL, SUFFIX, fault, hash_of, outline, parse
+from guard.evidence.seal import Seal, SealError, Unsealed
+from guard.evidence.signing import Verifier, holds, moment
 
 
 class NoJournalError(Exception):
@@ -43,6 +46,15 @@ class Report:
     """Runs that a kill or a crash ended without ``close``; the last moments of each may be missing."""
     anchored: bool = False
     """True if a head or length was given: without one, entries cut off the end are invisible."""
+    seals: int = 0
+    sealed: int = 0
+    """Receipts and declarations under a seal."""
+    unsealed: int = 0
+    """Those under none: of a version that did not sign, lost to a kill, or about to be sealed."""
+    first_unsealed: str | None = None
+    """File and line of the first of them."""
+    signatures: bool = False
+    """True if the seals' signatures were checked: without public keys they cannot be."""
 
 
 class _Chain(NamedTuple):
@@ -51,10 +63,13 @@ class _Chain(NamedTuple):
     bad: Bad | None
     unclean: int
     anchors: frozenset[str]
+    seals: "_Seals"
 
 
-def verify(path: Path, *, heads: Collection[str] = (), length: int | None = None) -> Report:
-    """Verify one journal file, or every one in a directory.
+def verify(
+    path: Path, *, heads: Collection[str] = (), length: int | None = None, keys: Verifier | None = None
+) -> Report:
+    """Verify one journal file, or every one in a directory; the signatures of seals by ``keys``.
 
     ``heads`` are hashes kept elsewhere: each must be the hash of an entry. ``length`` is the least number of
     entries all files together must have. Raises NoJournalError if there is no journal at ``path``, and OSError if
@@ -66,7 +81,7 @@ def verify(path: Path, *, heads: Collection[str] = (), length: int | None = None
     if not path.is_dir() and not _is_journal(path):
         raise NoJournalError(f"{path}: not a journal; allowed: a file Guard wrote, or a directory of them")
     wanted = frozenset(head.lower() for head in heads)
-    chains = {file.stem: _walk(file, wanted) for file in files}
+    chains = {file.stem: _walk(file, wanted, keys) for file in files}
     entries = sum(chain.entries for chain in chains.values())
     bad = next((chain.bad for chain in chains.values() if chain.bad), None)
     missing = wanted.difference(*(chain.anchors for chain in chains.values()))
@@ -82,6 +97,11 @@ def verify(path: Path, *, heads: Collection[str] = (), length: int | None = None
         {name: chain.entries for name, chain in chains.items()},
         sum(chain.unclean for chain in chains.values()),
         bool(wanted) or length is not None,
+        sum(chain.seals.seals for chain in chains.values()),
+        sum(chain.seals.sealed for chain in chains.values()),
+        sum(chain.seals.unsealed for chain in chains.values()),
+        next((chain.seals.first_unsealed for chain in chains.values() if chain.seals.unsealed), None),
+        keys is not None,
     )
 
 
@@ -99,10 +119,10 @@ def _is_journal(path: Path) -> bool:
     return empty
 
 
-def _walk(path: Path, wanted: frozenset[str]) -> _Chain:
+def _walk(path: Path, wanted: frozenset[str], keys: Verifier | None) -> _Chain:
     """Follow the chain of one file up to its end or its first bad entry."""
     prev, seq, unclean, anchors, closed = GENESIS, 0, 0, set[str](), True
-    bad = None
+    bad, seals = None, _Seals(path, keys)
     with path.open("rb") as file:
         for raw in file:
             if not raw.endswith(b"\n"):
@@ -112,10 +132,66 @@ def _walk(path: Path, wanted: frozenset[str]) -> _Chain:
             if what:
                 bad = Bad(str(path), seq + 1, f"the entry {what}")
                 break
-            seq, prev = seq + 1, hash_of(raw[:-1])
             kind = outline(raw).kind
+            try:
+                seals.read(kind, raw, seq + 1)
+            except SealError as error:
+                bad = Bad(str(path), seq + 1, f"the seal {error}")
+                break
+            seq, prev = seq + 1, hash_of(raw[:-1])
+            seals.heads += bytes.fromhex(prev.decode())
             unclean += kind == OPEN and not closed
             closed = kind == CLOSE
             if wanted and (head := prev.decode()) in wanted:
                 anchors.add(head)
-    return _Chain(seq, prev.decode(), bad, unclean, frozenset(anchors))
+    return _Chain(seq, prev.decode(), bad, unclean, frozenset(anchors), seals)
+
+
+class _Seals:
+    """What the seals of one file say, while it is read."""
+
+    def __init__(self, path: Path, keys: Verifier | None) -> None:
+        self.seals = self.sealed = 0
+        self.heads = bytearray(bytes.fromhex(GENESIS.decode()))
+        """Hashes of the entries from the one on that the last seal names, 32 bytes each."""
+        self._path, self._keys, self._leaves = path, keys, Unsealed()
+
+    @property
+    def unsealed(self) -> int:
+        return self._leaves.missed + len(self._leaves)
+
+    @property
+    def first_unsealed(self) -> str:
+        return f"{self._path}:{self._leaves.first}"
+
+    def read(self, kind: str, raw: bytes, line: int) -> None:
+        """Take an entry; of a seal check what it says. Raises SealError."""
+        if kind in LEAVES:
+            self._leaves.add(kind, parse(raw).facts, line)
+        elif kind == SEAL:
+            seal = Seal.of(parse(raw).facts)
+            self._signed(seal)
+            self._follows(seal)
+            self.sealed += len(self._leaves.cover(seal))
+            self.seals += 1
+
+    def _signed(self, seal: Seal) -> None:
+        if self._keys is None:
+            return
+        key = self._keys.key(seal.key)
+        if key is None:
+            raise SealError(f"is signed by the key {seal.key!a}, which is not one of those given")
+        if not holds(key.public, seal.signed, seal.signature):
+            raise SealError(f"has a signature that is not the key's ({key.id}): the seal or the signature was changed")
+        if not key.in_use(seal.sealed):
+            raise SealError(f"is signed on {moment(seal.sealed)} by the key {key.id}, which was not in use then")
+
+    def _follows(self, seal: Seal) -> None:
+        """The entry that the seal names must stand before it: with it all before that one is as it was."""
+        wanted = bytes.fromhex(seal.head)
+        at = self.heads.find(wanted)
+        while at % 32 and at >= 0:
+            at = self.heads.find(wanted, at + 1)
+        if at < 0:
+            raise SealError("names an entry before it that is not there: the chain was recomputed")
+        del self.heads[:at]

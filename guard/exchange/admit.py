@@ -3,18 +3,21 @@
 The field rules are the capability surface (L1): fields that give teacher-grade output.
 """
 
+from collections.abc import Mapping
+
 from guard.exchange.exchange import Exchange
 from guard.exchange.inquiry import FieldUse
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.snapshot import FieldAction, FieldRule, ModelPolicy
 from guard.exchange.unscanned import PartAction
+from guard.licensing.capability import Setting
 from guard.licensing.need import Need
 
 TEXT_FIELDS = frozenset({"messages", "prompt", "input"})
 """Fields that carry the request itself: a use inside them cannot be stripped, so it is refused."""
 
 CLAMPED_FIELDS = frozenset(
-    {"n", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_logprobs", "logprobs"}
+    {"n", "max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens", "top_logprobs", "logprobs"}
 )
 """Fields whose own value a clamp lowers; a use of any other field that is over a limit is refused."""
 
@@ -27,6 +30,8 @@ LENGTH_FIELDS = {
     "messages": "max_tokens",
 }
 """Where each surface states the length of an answer."""
+MOST_TOKENS = frozenset({*LENGTH_FIELDS.values(), "max_tokens"})
+"""Fields that bound an answer from above; the other uses of ``length`` only draw it out."""
 
 
 def admit(exchange: Exchange) -> Refusal | None:
@@ -60,24 +65,43 @@ def admit(exchange: Exchange) -> Refusal | None:
         if denied is not None:
             message = f"Only what can be read is checked here, and so served; {denied.path} is of kind {denied.kind}."
             return exchange.refuse(Refusal(403, Code.FIELD_DENIED, message))
+    rules = rules_of(exchange, model)
     for use in inquiry.uses:
-        rule = model.fields.get(use.capability)
+        rule = rules.get(use.capability)
         if rule is None or rule.action is FieldAction.ALLOW:
             continue
-        refusal = _apply(exchange, use, rule)
+        refusal = apply_rule(exchange, use, rule)
         if refusal is not None:
             return refusal
-    _limit_length(exchange, model)
+    limit_length(exchange, rules.get("length"))
     return None
 
 
-def _limit_length(exchange: Exchange, model: ModelPolicy) -> None:
+def rules_of(exchange: Exchange, model: ModelPolicy) -> Mapping[str, FieldRule]:
+    """Return the field rules of the model, or those that the caller's key has in their place.
+
+    What the caller's tenant says of a capability bounds its keys: of the two the stricter holds.
+    """
+    entitlement = exchange.entitlement
+    own = entitlement.fields.get(model.counted) if entitlement is not None and entitlement.fields else None
+    if own is None:
+        return model.fields
+    bounds = exchange.tenant.fields if exchange.tenant is not None else frozenset()
+    return {**own, **{name: _stricter(own.get(name), model.fields.get(name)) for name in bounds}} if bounds else own
+
+
+def _stricter(one: FieldRule | None, other: FieldRule | None) -> FieldRule:
+    rules = (one or FieldRule(FieldAction.ALLOW), other or FieldRule(FieldAction.ALLOW))
+    return max(rules, key=lambda rule: Setting(rule.action.value, rule.limit).strictness)
+
+
+def limit_length(exchange: Exchange, rule: FieldRule | None) -> None:
     """Write the largest allowed length into a request that states none: the server's default is the whole context."""
-    rule, inquiry = model.fields.get("length"), exchange.inquiry
+    inquiry = exchange.inquiry
     field = LENGTH_FIELDS.get(inquiry.surface)
     if rule is None or rule.action is not FieldAction.CLAMP or rule.limit is None or field is None:
         return
-    if not exchange.shadows(Code.FIELD_DENIED) and not any(use.capability == "length" for use in inquiry.uses):
+    if not exchange.shadows(Code.FIELD_DENIED) and not any(use.field in MOST_TOKENS for use in inquiry.uses):
         inquiry.document[field] = rule.limit
 
 
@@ -117,13 +141,17 @@ def _note(exchange: Exchange, use: FieldUse, rule: FieldRule) -> None:
     exchange.shadowed.append(noted.referenced(exchange.head.reference))
 
 
-def _apply(exchange: Exchange, use: FieldUse, rule: FieldRule) -> Refusal | None:
+def apply_rule(exchange: Exchange, use: FieldUse, rule: FieldRule) -> Refusal | None:
+    """Apply one rule to one use: it is refused, stripped, clamped, or left alone; edits are made in the document."""
     document = exchange.inquiry.document
     if exchange.shadows(Code.FIELD_DENIED) and rule.action is not FieldAction.DENY:
         _note(exchange, use, rule)
         return None
     if rule.action is FieldAction.STRIP and use.field not in TEXT_FIELDS:
-        document.pop(use.field, None)
+        n = document.pop(use.field, None)
+        if use.field == "n":
+            exchange.inquiry.asked = exchange.inquiry.choices
+            exchange.inquiry.choices //= n
         return None
     if rule.action is FieldAction.CLAMP and rule.limit is not None:
         if isinstance(use.value, int) and use.value <= rule.limit:

@@ -28,6 +28,8 @@ class Exchange:
     identity: Identity = ANONYMOUS
     entitlement: Entitlement | None = None
     tenant: Tenant | None = None
+    token_purpose: str | None = None
+    """What the verified token that named the user states as its purpose; it may be no purpose at all."""
     reservation: Reservation | None = None
     undecided: bool = False
     """True while only the ledger can tell whether the user may be served: ``guard.exchange.count.ask_ledger``."""

@@ -33,7 +33,8 @@ def given(exchange: Exchange) -> dict[str, Any]:
         "choices": inquiry.choices if inquiry.asked is None else inquiry.asked,
         "unscannable": dict(Counter(part.kind.value for part in inquiry.unscannable)),
         "unknown": len(inquiry.unknown),
-        "purpose": _stated(exchange),
+        "purpose": _stated(exchange.head.header(b"x-guard-purpose")),
+        "token_purpose": _stated(exchange.token_purpose),
         "country": country_of(exchange) if exchange.snapshot.surface.country_headers else None,
         "located": bool(exchange.snapshot.surface.country_headers),
         "rules": exchange.snapshot.rules.digest,
@@ -44,9 +45,8 @@ def given(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def _stated(exchange: Exchange) -> str | None:
-    """The purpose that the request's header states; None without one, "" for one that is no purpose."""
-    value = exchange.head.header(b"x-guard-purpose")
+def _stated(value: str | None) -> str | None:
+    """The purpose that ``value`` states; None without one, "" for what is no purpose."""
     if value is None:
         return None
     try:

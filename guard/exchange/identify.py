@@ -135,6 +135,9 @@ def _from_token(exchange: Exchange, token: str | None) -> Refusal | bool:
     subject = claims.get(policy.jwt_claim)
     if not isinstance(subject, str):
         return False
+    stated = claims.get(policy.jwt_purpose) if policy.jwt_purpose is not None else None
+    if stated is not None:
+        exchange.token_purpose = stated if isinstance(stated, str) else ""
     # A subject is unique only within its issuer (OpenID Connect Core, section 2).
     return _found(exchange, "jwt", Assurance.VERIFIED, f"jwt:{claims.get('iss', '')}", subject)
 

@@ -10,11 +10,12 @@ from guard.exchange.exchange import Exchange
 from guard.exchange.identify import identify
 from guard.exchange.locate import locate
 from guard.exchange.refusal import Refusal
+from guard.exchange.restrain import restrain
 from guard.exchange.screen_prompt import screen_prompt
 
 Step = Callable[[Exchange], Refusal | None]
 
-BEFORE_TEXT: tuple[Step, ...] = (identify, admit, agree, locate, entitle, reserve)
+BEFORE_TEXT: tuple[Step, ...] = (identify, admit, agree, locate, entitle, restrain, reserve)
 """Steps that need no text: they run before token prompts are detokenized, so that a stranger costs nothing.
 
 Who asks comes first, because it decides which tenant's policy the model is admitted under: digests, a look-up and at

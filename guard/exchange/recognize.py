@@ -40,6 +40,10 @@ def recognize(exchange: Exchange, facts: Mapping[str, Any], before: Snapshot | N
         return exchange.refuse(_unknown())
     if source not in {"credential", "none", *policy.sources}:
         raise CannotTell(f"it was identified by {source}, which is not read any more")
+    if source == "jwt" and policy.jwt_purpose is not None:
+        if before is None or before.identity.jwt_purpose != policy.jwt_purpose:
+            raise CannotTell("what its token states as its purpose was not recorded")
+        exchange.token_purpose = facts["given"]["token_purpose"]
     user = int(known["user"], 16) if known["user"] is not None else None
     entitlement = exchange.entitlement
     exchange.identity = Identity(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from guard.exchange.exchange import Exchange
 from guard.exchange.given import given
+from guard.exchange.observe import observe
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.unscanned import PartAction
 from guard.screening.findings import Action
@@ -87,6 +88,8 @@ def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = 
         audit.append("decision", facts(exchange, decided, ending))
     if exchange.services.provenance is not None and exchange.answered:
         _receipts(exchange, served)
+        exchange.services.provenance.ended()
+    observe(exchange, served)
     if exchange.services.candidate is not None:
         exchange.services.candidate.offer(exchange)
 

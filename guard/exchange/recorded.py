@@ -17,6 +17,7 @@ from guard.exchange.outcome import Outcome, outcome
 from guard.exchange.recognize import CannotTell, recognize
 from guard.exchange.redecide import OPTIONAL, UNAVAILABLE
 from guard.exchange.refusal import Code, Refusal
+from guard.exchange.restrain import restrain
 from guard.exchange.screen_output import note_output
 from guard.exchange.screen_prompt import aup_refusal, judge_prompt
 from guard.exchange.services import Services
@@ -106,6 +107,8 @@ def _before_text(exchange: Exchange, facts: Mapping[str, Any], before: Snapshot 
         return []
     unsettled = []
     for step in BEFORE_TEXT:
+        if step is restrain:
+            continue  # how the identity had behaved until then was not recorded
         if step is locate and _unplaced(exchange, facts):
             unsettled.append("where it came from was not recorded")
             continue
@@ -201,6 +204,8 @@ def _broken(reasons: Iterable[str]) -> bool:
 
 class _Recorded:
     """The services of a recorded exchange: the counter is what was counted then, everything else is missing."""
+
+    provenance = None
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self.counter = self

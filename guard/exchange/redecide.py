@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
+from guard.behavior.ladder import BehaviorPolicy, Step
+from guard.behavior.observation import Observation
 from guard.exchange.assess import Assessor
 from guard.exchange.exchange import Exchange
 from guard.exchange.given import with_places
@@ -59,6 +61,7 @@ def redecide(finished: Exchange, snapshot: Snapshot, counts: Mapping[str, Count]
         None,
         finished.services.now,
         finished.services.on_failure,
+        behavior=_Stood(finished) if finished.services.behavior is not None else None,
         assessors=[cast("Assessor", _Settled())] if finished.settled else (),
     )
     again = Exchange(snapshot, services, finished.head, asked)
@@ -96,6 +99,25 @@ class _Settled:
     def wanted(self, _exchange: Exchange) -> bool:
         """It was."""
         return True
+
+
+class _Stood:
+    """Behavior as it stood in the way of the exchange: nobody is observed, and no request counted, once more."""
+
+    def __init__(self, finished: Exchange) -> None:
+        self._finished = finished
+
+    def observe(self, observation: Observation, policy: BehaviorPolicy) -> None:
+        """Leave it: it was observed."""
+
+    def step(self, identity: int) -> Step:
+        """Return where the identity stands."""
+        behavior = self._finished.services.behavior
+        return behavior.step(identity) if behavior is not None else Step.METRIC
+
+    def admit(self, identity: int, per_minute: int) -> bool:  # noqa: ARG002 - of one request, not of a rate
+        """Return what was said of the request."""
+        return self._finished.refused is None or self._finished.refused.status != 429
 
 
 class _Foreseen:

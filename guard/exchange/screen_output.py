@@ -7,6 +7,7 @@ from guard.exchange.exchange import Exchange
 from guard.exchange.refusal import Refusal
 from guard.exchange.screen_prompt import aup_refusal, unavailable
 from guard.exchange.snapshot import Mode, ModelPolicy
+from guard.provenance.receipt import receipt_id
 from guard.screening.findings import Action, Finding
 from guard.screening.segments import Direction, Source
 from guard.screening.stream.arguments import ArgumentScreen
@@ -51,7 +52,7 @@ MOST_KEPT = 1_000_000
 class OutputScreen:
     """One answer's screens, one per channel, opened as channels appear."""
 
-    __slots__ = ("_blocked", "_blocking", "_exchange", "_screens", "masked", "reference")
+    __slots__ = ("_blocked", "_blocking", "_exchange", "_receipts", "_screens", "masked", "reference")
 
     def __init__(self, exchange: Exchange) -> None:
         model = exchange.model
@@ -63,6 +64,7 @@ class OutputScreen:
         """Choices in which something is masked."""
         self._blocked: dict[int, Refusal] = {}
         self.reference = exchange.head.reference
+        self._receipts = exchange.services.provenance is not None and model is not None
 
     def feed(self, channel: Channel, text: str) -> None:
         """Screen ``text`` as the continuation of ``channel``."""
@@ -112,6 +114,10 @@ class OutputScreen:
     def blocked(self, choice: int) -> Refusal | None:
         """Return the refusal that ended ``choice``, if any."""
         return self._blocked.get(choice)
+
+    def receipt(self, choice: int) -> str | None:
+        """Return the id of the receipt that ``choice`` will have, None if answers get none."""
+        return receipt_id(self.reference, choice) if self._receipts else None
 
     def close(self) -> None:
         """Note every finding of the answer on the exchange, with its ruling."""

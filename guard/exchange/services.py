@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from guard.behavior.ladder import BehaviorPolicy, Step
+from guard.behavior.observation import Observation
 from guard.usage.churn import Churn
 from guard.usage.counter import UsageCounter
 from guard.usage.pseudonym import Pseudonyms
@@ -64,12 +66,37 @@ class Provenance(Protocol):
     def finished(self) -> Callable[..., object]:
         """Hand over one finished choice: guard.provenance.recorder.Recorder.finished."""
 
+    @property
+    def begun(self) -> Callable[[], None]:
+        """Count an exchange before the first byte of its answer leaves."""
+
+    @property
+    def ended(self) -> Callable[[], None]:
+        """Count its end, when all its choices were handed over."""
+
+    @property
+    def declared(self) -> Callable[..., None]:
+        """Hand over what somebody states to do with answers: guard.provenance.recorder.Recorder.declared."""
+
 
 class Candidate(Protocol):
     """Where finished exchanges are decided again under a candidate policy, off the request's path."""
 
     def offer(self, exchange: "Exchange") -> None:
         """Take a finished exchange or count it as not evaluated; never waits."""
+
+
+class Behavior(Protocol):
+    """Who behaves how over time: guard.behavior.observer.Observer."""
+
+    def observe(self, observation: Observation, policy: BehaviorPolicy) -> None:
+        """Take a finished request; never waits."""
+
+    def step(self, identity: int) -> Step:
+        """Return where an identity stands, from memory."""
+
+    def admit(self, identity: int, per_minute: int) -> bool:
+        """Return False if a clamped identity has had its requests of the minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +114,8 @@ class Services:
     """Logs an unexpected failure of a check: (what, error). Nothing of it ever reaches a client."""
     candidate: Candidate | None = None
     """None where no candidate policy is set."""
+    behavior: Behavior | None = None
+    """None where nobody is watched."""
     churn: Churn | None = None
     """Watches whether identities come back; None where nothing is served."""
     assessors: "Sequence[Assessor]" = ()

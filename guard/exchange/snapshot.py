@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, NamedTuple
 
+from guard.behavior.ladder import BehaviorPolicy
 from guard.exchange.credential import StoredKey
 from guard.exchange.refusal import Code
 from guard.exchange.trusted import TrustedHeader
@@ -69,6 +70,15 @@ class FieldRule:
     clause: str | None = None
 
 
+class Bulk(NamedTuple):
+    """When answers are a bulk whose purpose has to be stated, and which license (if one is known) wants to know it."""
+
+    samples: int
+    """The most answers of one request that are none."""
+    license: str | None = None
+    clause: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ModelPolicy:
     """Everything that depends on the model: its licenses and what follows from them."""
@@ -98,6 +108,8 @@ class ModelPolicy:
     """Lines that travel with every answer."""
     unstated: Need | None = None
     """What a license wants stated and nobody stated, where that refuses its requests."""
+    bulk: Bulk | None = None
+    """None where answers in bulk need no purpose: nothing depends on it, or the operator does not ask."""
 
     def ruling(self, category: str, items: tuple[str, ...]) -> Ruling | None:
         """Return what is done about ``category``, citing what the finding is evidence of: ``items``, best first.
@@ -130,6 +142,9 @@ class Entitlement:
     """Set when the key belongs to one person; None for an application with users of its own."""
     terms: frozenset[str] = frozenset()
     """Ids of the licenses whose terms were accepted for it."""
+    fields: Mapping[tuple[str, ...], Mapping[str, FieldRule]] = field(default_factory=dict, hash=False)
+    """What holds for it in place of ``ModelPolicy.fields``, by the model's ``counted``, where it has settings of its
+    own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +180,8 @@ class IdentityPolicy:
     verify_jwt: Callable[[str], Mapping[str, object] | None] | None = None
     """Returns the claims of a valid token, None for an invalid one."""
     jwt_claim: str = "sub"
+    jwt_purpose: str | None = None
+    """Claim of a verified token that states a purpose; None: none is read."""
     assertions: tuple[Assertion, ...] = ()
     keys: Mapping[str, Entitlement] = field(default_factory=dict)
     """By ``digest_key(key)``: registered API keys."""
@@ -256,6 +273,8 @@ class Snapshot:
     """Which prompts the neural tier is asked about; None: none."""
     judge: ModelPolicy | None = None
     """The guard model that is asked, with what its own licenses want; None where there is none."""
+    behavior: BehaviorPolicy | None = None
+    """What is done about how identities behave over time; None: they are not watched."""
     tenants: "Tenants | None" = None
     """Overlays for some callers; None where there are none."""
     warnings: tuple[str, ...] = ()

@@ -33,6 +33,8 @@ class Tenant:
     """The most that its answers may be used for; None: the overlay says nothing about it."""
     terms: frozenset[str] = frozenset()
     """Ids of the licenses whose terms it accepted."""
+    fields: frozenset[str] = frozenset()
+    """Capabilities on which it has a setting: no key of its callers opens them further."""
     _views: list[tuple[Snapshot, Snapshot]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def view(self, base: Snapshot) -> Snapshot:

@@ -85,6 +85,11 @@ def resolve_target(name: str, licenses: Mapping[str, License]) -> Target | None:
     return _by_words(name, versions)
 
 
+def same_model(name: str, other: str) -> bool:
+    """Return whether two names are of one model: whoever keeps it and however its words are joined do not matter."""
+    return _normal(name.rsplit("/", 1)[-1]) == _normal(other.rsplit("/", 1)[-1])
+
+
 def _by_words(name: str, versions: Mapping[str, str]) -> Target | None:
     words = _normal(name.rsplit("/", 1)[-1])
     matching = [version for version in versions if _begins(words, _normal(version))]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from guard.licensing.license import License, OutputRule, Status
 from guard.licensing.lineage import Target
 from guard.licensing.obligations import Obligation, training_obligations
-from guard.licensing.purpose import EVALUATE, SERVE, Purpose
+from guard.licensing.purpose import EVALUATE, SERVE, UNKNOWN, Purpose
 
 
 class Verdict(IntEnum):
@@ -75,6 +75,17 @@ def stack_verdict(licenses: Sequence[License], purpose: Purpose, target: Target 
         return strictest
     owed = dict.fromkeys(obligation for verdict in verdicts for obligation in verdict.obligations)
     return strictest._replace(obligations=tuple(owed))
+
+
+def unstated_verdict(licenses: Sequence[License]) -> OutputVerdict | None:
+    """Return the verdict of a stack on outputs whose purpose nobody states, or None where the purpose changes nothing.
+
+    So a purpose has to be known not only where a license forbids training (Llama 2) or limits what outputs are for
+    (LLaMA 1), but also where it asks for something of whoever trains (Llama 3.1, Gemma): what is owed for a bulk of
+    answers cannot be told of a purpose that was never stated.
+    """
+    found = stack_verdict(licenses, Purpose(UNKNOWN), None)
+    return None if found.kind is Verdict.ALLOW else found
 
 
 def _training_restricted(license_: License, purpose: Purpose, target: Target | None) -> OutputVerdict:

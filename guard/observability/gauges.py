@@ -90,6 +90,8 @@ class UsageReading(NamedTuple):
     attested: Mapping[tuple[str, str], bool] = MappingProxyType({})
     """By (license, limit): True if an attestation of the users of the month it looks at is in force."""
     key_sets: Sequence[KeySetReading] = ()
+    behavior: Mapping[str, int] = MappingProxyType({})
+    """By step of the ladder: the identities on it."""
     churn: Mapping[str, float] = MappingProxyType({})
     """By source of identity: the share of the last day's requests that came from identities never seen before."""
 
@@ -135,6 +137,8 @@ class UsageCollector(Collector):
             families["guard_jwks_age_seconds"].add_metric([keys.url], keys.age)
         for source, ratio in reading.churn.items():
             families["guard_identity_churn_ratio"].add_metric([source], ratio)
+        for step, number in reading.behavior.items():
+            families["guard_behavior_identities"].add_metric([step], number)
         for labels, in_force in reading.attested.items():
             families["guard_license_attested"].add_metric([*labels], float(in_force))
         if reading.candidate is not None:
@@ -168,6 +172,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Share of the last day's requests that came from identities never seen before.",
         ("source",),
     ),
+    "guard_behavior_identities": ("Identities on a step of the ladder.", ("step",)),
     "guard_jwks_up": ("1 if the key set was fetched when it was last tried.", ("url",)),
     "guard_jwks_age_seconds": ("Seconds since the keys in use were fetched.", ("url",)),
     "guard_policy_info": ("The policy in force.", ("hash",)),

@@ -105,6 +105,10 @@ class Metrics:
         self._export_checks = _Bound(
             counter("guard_export_checks_total", "Export gate runs by verdict.", "verdict"), _increment
         )
+        self._intents = _Bound(counter("guard_intent_total", "Requests by reason of intent.", "reason"), _increment)
+        self._steps = _Bound(
+            counter("guard_behavior_step_total", "Identities that came to a step.", "step", "reason"), _increment
+        )
         self._candidate = _Bound(
             counter(
                 "guard_candidate_decisions_total", "Exchanges decided again under the candidate policy.",
@@ -116,6 +120,10 @@ class Metrics:
             counter(
                 "guard_candidate_not_evaluated_total", "Exchanges not decided under the candidate policy.", "reason"
             ),
+            _increment,
+        )
+        self._uploads = _Bound(
+            counter("guard_index_uploads_total", "Segments of the index handed to the upload command.", "outcome"),
             _increment,
         )
         self.receipt: Callable[[], None] = counter("guard_receipts_total", "Receipts for finished choices.").inc
@@ -180,6 +188,14 @@ class Metrics:
         """Count parts of requests by kind and what became of them."""
         self._parts[kind, outcome](number)
 
+    def intent(self, reason: str) -> None:
+        """Count one request with that reason of intent."""
+        self._intents[(reason,)](1)
+
+    def behavior_step(self, step: str, reason: str) -> None:
+        """Count one identity that came to a step of the ladder, by the reason that weighed most."""
+        self._steps[step, reason](1)
+
     def unaccepted(self, license: str) -> None:
         """Count one request of a caller for whom nobody accepted the terms of ``license``."""
         self._unaccepted[(license,)](1)
@@ -191,6 +207,10 @@ class Metrics:
     def candidate_not_evaluated(self, reason: str) -> None:
         """Count one exchange that was not decided under the candidate."""
         self._candidate_not_evaluated[(reason,)](1)
+
+    def upload(self, outcome: str) -> None:
+        """Count one run of the upload command by what became of it."""
+        self._uploads[(outcome,)](1)
 
     def export_check(self, verdict: str) -> None:
         """Count one run of the export gate."""

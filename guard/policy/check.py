@@ -8,6 +8,7 @@ from guard.policy.checks.actions import actions
 from guard.policy.checks.addresses import addresses
 from guard.policy.checks.affiliates import affiliates
 from guard.policy.checks.attestations import attestation_warnings, attestors
+from guard.policy.checks.entitlements import entitlements, widened
 from guard.policy.checks.expiry import expiries, owners
 from guard.policy.checks.fields import clamps, unread
 from guard.policy.checks.hops import hops, presumed, strangers
@@ -57,6 +58,7 @@ def problems(
         *assertions(config, document),
         *hops(config, document),
         *clamps(config, document),
+        *entitlements(config, document, packs, keyfile),
         *limits(config, document, packs),
         *acting(config, document, packs),
         *estimated(config, document),
@@ -97,6 +99,7 @@ def cautions(
         *strangers(config, document),
         *presumed(config, document),
         *purposes(config, document, packs, keyfile, today),
+        *widened(config, document, packs, keyfile, today),
         *unread(config, document, packs),
         *observed(config, document),
         *daily(config, document, packs),

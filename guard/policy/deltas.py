@@ -144,6 +144,8 @@ def _value(posture: Posture, at: At) -> Fact | None:
             return "unknown"
         case ("models", *_):
             return _model_value(posture, at)
+        case ("identity", "keys", _, "models", *rest):
+            return _value(posture, ("models", *rest))
         case ("identity", "keys", _, "purpose"):
             return "unknown" if posture.get(("identity", "registered_only")) == "false" else None
         case ("surface", "enabled", _):
@@ -199,16 +201,26 @@ def _loosens(delta: Delta, before: Posture, after: Posture) -> bool:
             return holds_less(old, new)
         case ("surface", "enabled", _) | ("shadows", *_):
             return (old, new) in {("closed", "open"), ("enforce", "shadow")}
-        case ("usage", "readings" | "affiliates", license_):
-            return new in {"people", "exclude"} and license_ in _served(before)
-        case ("usage", "attestors"):
-            return old != NONE and (new == NONE or loses(new, old))
+        case ("usage", *_):
+            return _usage_loosens(delta, before)
+        case ("outputs", "bulk_samples"):
+            return isinstance(old, int) and isinstance(new, int) and new > old
         case ("territory", "country_headers"):
             return old != NONE and (new == NONE or believes_more(old, new))
         case ("screening", "rules", _):
             return does_less(old, new)
         case ("unlisted",):
             return new != REFUSED
+    return False
+
+
+def _usage_loosens(delta: Delta, before: Posture) -> bool:
+    at, old, new = delta
+    match at:
+        case ("usage", "readings" | "affiliates", license_):
+            return new in {"people", "exclude"} and license_ in _served(before)
+        case ("usage", "attestors"):
+            return old != NONE and (new == NONE or loses(new, old))
     return False
 
 
@@ -260,6 +272,8 @@ def _identity_loosens(delta: Delta, before: Posture, after: Posture) -> bool:
             return new is not None
         case ("identity", "keys", _, "purpose"):
             return grants_more(old, new)
+        case ("identity", "keys", _, "models", *rest):
+            return _model_loosens(("models", *rest), old, new, before, after)
     return False
 
 
@@ -311,10 +325,11 @@ def _place(delta: Delta, document: Document, packs: Mapping[str, Document]) -> t
             return pack, ("thresholds",)
         case ("models", name, *rest):
             return document, _cause(rest, ("models", name), document)
-        case ("identity", "keys", name, _):
+        case ("identity", "keys", name, *what):
             for index, entry in enumerate((document.data.get("identity") or {}).get("keys") or ()):
                 if entry.get("name") == name:
-                    return document, ("identity", "keys", index, "purpose")
+                    field = what if len(what) == 1 else what[2:]
+                    return document, ("identity", "keys", index, *field)
         case ("tenants", name, "models", _, *rest):
             return document, _cause(rest, ("tenants", name), document)
         case ("shadows", kind, name):

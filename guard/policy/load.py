@@ -19,6 +19,7 @@ from guard.policy import check
 from guard.policy.attestations import expiries, filed
 from guard.policy.config import Config
 from guard.policy.document import Caution, Document, Location, PolicyError, Problem, foreseen, in_order, read_text, scan
+from guard.policy.entitlements import with_entitlements
 from guard.policy.keyfile import keys_of
 from guard.policy.keyset import KeyProblem
 from guard.policy.locations import rule_pack, shipped_licenses, shipped_rules, yaml_files
@@ -294,6 +295,7 @@ def _load(
         today=today,
         warnings=[caution.note for caution in cautions],
     )
+    snapshot = with_entitlements(snapshot, config, packs, keyfile)
     snapshot = with_tenants(snapshot, config, compiled, today)
     last_days = [relax.expires for relax in config.screening.relax]
     last_days += [statement.expires for statement in config.operator.statements]

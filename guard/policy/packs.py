@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 
@@ -124,6 +125,14 @@ def salvage_pack(text: str, file: str) -> tuple[License, Document, tuple[Problem
     if read.document.misses(("id",)):
         license_ = replace(license_, id=Path(file).stem)
     return license_, read.document, read.problems
+
+
+def pack_digests(paths: Iterable[Path]) -> dict[str, str]:
+    """Return the SHA-256 of every pack in ``paths``, by id, in hexadecimal; of equal ids the first. Raises OSError."""
+    digests: dict[str, str] = {}
+    for file in _files(paths, [], set()):
+        digests.setdefault(file.stem, sha256(file.read_bytes()).hexdigest())
+    return digests
 
 
 def _files(paths: Iterable[Path], problems: list[Problem], lost: set[Location]) -> list[Path]:

@@ -7,7 +7,7 @@ A fact is named by where the operator would look for it: ``("usage", "limits", "
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 
-from guard.exchange.snapshot import ModelPolicy, Snapshot
+from guard.exchange.snapshot import FieldRule, ModelPolicy, Snapshot
 from guard.exchange.tenant import Tenant, Tenants
 from guard.exchange.unscanned import STRICTNESS, PartKind
 from guard.licensing.capability import Setting
@@ -34,6 +34,9 @@ ORDERS: Mapping[At, tuple[str, ...]] = {
     ("screening", "neural", "scope"): ("off", "auto", "band", "all"),
     ("screening", "neural", "on_error"): ("serve", "refuse"),
     ("surface", "unknown_fields"): ("drop", "deny"),
+    ("outputs", "bulk"): ("off", "require"),
+    ("outputs", "behavior", "mode"): ("off", "shadow", "enforce"),
+    ("outputs", "behavior", "most"): ("alert", "clamp", "require_purpose", "suspend"),
     ("outputs", "receipts"): ("false", "true"),
     ("outputs", "fingerprints"): ("false", "true"),
     ("evidence", "audit"): ("false", "true"),
@@ -74,6 +77,7 @@ def _facts(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
         for name in at:
             value = getattr(value, name)
         yield from _setting(at, value, "deny")
+    yield ("outputs", "bulk_samples"), config.outputs.bulk_samples
     yield ("usage", "attestors"), listed(sorted(b64encode(key).decode() for key in attestor_keys(config)))
     for license_, reading in config.usage.affiliates.items():
         yield ("usage", "affiliates", license_), reading
@@ -120,7 +124,7 @@ def _identity(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
         yield ("identity", "namespace_header"), identity.namespace_header
     yield ("identity", "jwt", "algorithms"), listed(sorted(identity.jwt.algorithms) if identity.jwt else ())
     if identity.jwt is not None:
-        for name in ("issuer", "audience", "claim"):
+        for name in ("issuer", "audience", "claim", "purpose_claim"):
             yield ("identity", "jwt", name), getattr(identity.jwt, name) or NONE
     for assertion in identity.assertions:
         at = ("identity", "assertions", assertion.header)
@@ -133,6 +137,24 @@ def _identity(config: Config, snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
         yield ("identity", "keys", entitlement.name, "purpose"), entitlement.purpose
     for key in identity.keys:
         yield ("identity", "keys", key.name, "purpose"), key.purpose
+    yield from _entitled(snapshot)
+
+
+def _entitled(snapshot: Snapshot) -> Iterator[tuple[At, Fact]]:
+    """What keys have of the capability surface that everybody has not, by model."""
+    stored = (known for hash_, known in snapshot.identity.stored.values() if not hash_.revoked)
+    for known in (*snapshot.identity.keys.values(), *stored):
+        for name, model in _models(snapshot).items() if known.fields else ():
+            own = known.fields.get(model.counted, model.fields)
+            for capability in dict.fromkeys((*model.fields, *own)):
+                rules = (own.get(capability), model.fields.get(capability))
+                mine, everybodys = (rule and (rule.action, rule.limit) for rule in rules)
+                if mine != everybodys:
+                    yield ("identity", "keys", known.name, "models", name, "fields", capability), _rule(rules[0])
+
+
+def _rule(rule: FieldRule | None) -> str:
+    return str(Setting(rule.action.value, rule.limit)) if rule is not None else "allow"
 
 
 def licenses_of(model: ModelPolicy) -> str:
@@ -160,7 +182,7 @@ def _model(name: str, model: ModelPolicy) -> Iterator[tuple[At, Fact]]:
         shadowed = blocked and category not in model.blocking
         yield ("models", name, category), "shadow" if shadowed else ruling.action.name.lower()
     for capability, rule in model.fields.items():
-        yield ("models", name, "fields", capability), str(Setting(rule.action.value, rule.limit))
+        yield ("models", name, "fields", capability), _rule(rule)
 
 
 def _places(model: ModelPolicy) -> str:

@@ -11,6 +11,7 @@ from guard.exchange.credential import digest_key
 from guard.exchange.refusal import Code
 from guard.exchange.snapshot import (
     Assertion,
+    Bulk,
     CitedItem,
     Entitlement,
     FieldAction,
@@ -30,6 +31,7 @@ from guard.licensing.lineage import resolve_target
 from guard.licensing.need import Need
 from guard.licensing.notice import Notice, display_notices, machine_notice
 from guard.licensing.terms import flow_down_clause
+from guard.licensing.verdict import unstated_verdict
 from guard.policy.attestations import Attested, attested, filed, unattested
 from guard.policy.config import Config
 from guard.policy.document import Location
@@ -212,7 +214,16 @@ def model_policy(name: str, licenses: Sequence[License], config: Config, today: 
         flow_down=flow_down(licenses) if config.identity.terms != "off" else (),
         notices=notices(licenses, config),
         unstated=_unstated(name, licenses, config, today),
+        bulk=_bulk(licenses, config),
     )
+
+
+def _bulk(licenses: Sequence[License], config: Config) -> Bulk | None:
+    """Return what is a bulk whose purpose has to be stated: where that is asked, and changes what a license says."""
+    found = unstated_verdict(licenses) if config.outputs.bulk == "require" else None
+    if found is None:
+        return None
+    return Bulk(config.outputs.bulk_samples, found.license, found.clause if found.license is not None else None)
 
 
 def _unstated(name: str, licenses: Sequence[License], config: Config, today: date) -> Need | None:
@@ -292,6 +303,7 @@ def build(
         judge=_judge(config, packs, today),
         learned=config.screening.learned.policy(),
         neural=config.screening.neural.policy(),
+        behavior=config.outputs.behavior.policy(),
         warnings=tuple(warnings),
     )
 
@@ -359,6 +371,7 @@ def _identity(
         mtls=TrustedHeader(mtls.header.encode(), _networks(mtls.networks, trusted_from), "mtls") if mtls else None,
         verify_jwt=verifiers.get(("identity", "jwt")),
         jwt_claim=identity.jwt.claim if identity.jwt else "sub",
+        jwt_purpose=identity.jwt.purpose_claim if identity.jwt else None,
         assertions=tuple(
             Assertion(
                 assertion.header.encode(),

@@ -56,6 +56,7 @@ def with_tenants(base: Snapshot, config: Config, rules: Mapping[str | None, Rule
                     models=frozenset(own.models) if own.models is not None else None,
                     purpose=own.purpose,
                     terms=frozenset(terms.license for terms in own.terms),
+                    fields=frozenset(own.fields),
                 )
                 for name, own in config.tenants.items()
             ]

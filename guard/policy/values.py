@@ -14,6 +14,7 @@ from guard.exchange.snapshot import FieldAction
 from guard.licensing.capability import CAPABILITIES
 from guard.licensing.place import country
 from guard.licensing.purpose import Purpose as PurposeText
+from guard.provenance.upload import unknown_placeholders
 from guard.screening.categories import CATEGORIES
 from guard.screening.findings import Action
 from guard.usage.address import ALLOWED_URL, LedgerUrlError, parse_url
@@ -26,6 +27,14 @@ class FieldSetting(NamedTuple):
 
     action: FieldAction
     limit: int | None = None
+
+    @property
+    def written(self) -> str | dict[str, int | None]:
+        """As a file says it."""
+        return self.action.value if self.limit is None else {self.action.value: self.limit}
+
+    def __str__(self) -> str:
+        return self.action.value if self.limit is None else f"{self.action.value} to {self.limit}"
 
 
 def _url(value: Any) -> str:
@@ -167,6 +176,26 @@ Address = Annotated[str, PlainValidator(_address)]
 AdminAddress = Annotated[str, PlainValidator(_admin)]
 KeySetUrl = Annotated[str, PlainValidator(_key_set_url)]
 LedgerUrl = Annotated[str, PlainValidator(_ledger)]
+
+
+def _upload(value: Any) -> Any:
+    # What is shown of it is a placeholder, never an argument: those may be secret.
+    if not isinstance(value, list | tuple) or not all(isinstance(argument, str) and argument for argument in value):
+        raise PydanticCustomError("secret", "a list of texts in quotes: a command and its arguments, with '{file}'")
+    allowed = "{file}, {month} and {name}; {{ and }} for braces"
+    for argument in value:
+        try:
+            unknown = unknown_placeholders(argument)
+        except ValueError:
+            raise PydanticCustomError("secret", "{allowed}", {"allowed": allowed}) from None
+        if unknown:
+            raise PydanticCustomError("found", "{allowed}", {"found": unknown[0], "allowed": allowed})
+    return tuple(value)
+
+
+UploadCommand = Annotated[tuple[str, ...], BeforeValidator(_upload)]
+"""A command with placeholders for the segment that is to be copied."""
+
 LicenseIds = Annotated[tuple[str, ...], BeforeValidator(_license_ids)]
 Country = Annotated[str, PlainValidator(_country)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]

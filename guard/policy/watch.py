@@ -32,7 +32,8 @@ STARTING: tuple[str, ...] = (
     "upstream", "upstream_timeouts", "upstream_ca", "upstream_connections", "listen", "admin", "admin_token_file",
     "state_dir", "usage.ledger", "usage.zone", "usage.windows", "usage.keep", "usage.seen",
     "usage.fsync", "usage.disk_full", "identity.pseudonym_key_file", "outputs.receipts",
-    "outputs.fingerprints", "evidence.audit", "evidence.fsync", "screening.neural.threads", "screening.neural.queue",
+    "outputs.fingerprints", "outputs.segment_minutes", "outputs.keep_months", "outputs.upload", "evidence.audit",
+    "evidence.fsync", "screening.neural.threads", "screening.neural.queue",
     "screening.neural.weights", "screening.judge",
 )  # fmt: skip
 """Settings that a process reads once, at its start: a reload takes the policy, not these."""

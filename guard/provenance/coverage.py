@@ -1,12 +1,15 @@
 """Reads the index, and says how much of what was answered it holds: a clean result over less than all is no result."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from guard.provenance.counts import Counts, read_counts
 from guard.provenance.layout import SEGMENT_SUFFIX
-from guard.provenance.receipt import key_id
-from guard.provenance.segment import Label, Output, SegmentReader
+from guard.provenance.months import MonthKeys, segment_key_id
+from guard.provenance.scan import Candidate
+from guard.provenance.segment import Begin, SegmentReader, Totals, Walker, boot_id, read_begin
 
 
 @dataclass(slots=True)
@@ -14,7 +17,7 @@ class Month:
     """One UTC month of the index, in answered choices."""
 
     answered: int = 0
-    """Choices Guard answered, as far as the segments say; a crash hides the last ones."""
+    """Choices Guard answered, as far as segments and the counters beside them say."""
     indexed: int = 0
     """Choices that were fingerprinted."""
     attributable: int = 0
@@ -26,7 +29,9 @@ class Month:
     waiting: int = 0
     """Choices that a running gateway has not written yet."""
     lost: int = 0
-    """Choices known to be lost in crashes; the last moments before one are not even counted."""
+    """Choices known to be lost in crashes; where a segment has no counters, the last ones are not even counted."""
+    unfinished: int = 0
+    """Exchanges that were being answered when their gateway was killed; what was sent of them is not in the index."""
     segments: int = 0
     gaps: list[str] = field(default_factory=list)
     """What is wrong with single segments, by file."""
@@ -34,36 +39,38 @@ class Month:
 
 @dataclass(slots=True)
 class Coverage:
-    """The months an index covers."""
+    """What was searched, and what of it is missing. ``since`` and ``until`` are the months that were asked for."""
 
+    since: str | None = None
+    until: str | None = None
     months: dict[str, Month] = field(default_factory=dict)
+    """The months that were searched."""
+    shredded: list[str] = field(default_factory=list)
+    """Months that were deleted on purpose. They are missing only where a period was asked for that they are in."""
+    missing: list[str] = field(default_factory=list)
+    """What is missing as a whole, in words: segments that others name, months without a key."""
 
-    def note(self, month: str, reader: SegmentReader) -> None:
-        """Add a segment that was read to its end."""
-        entry = self.months.setdefault(month, Month())
-        entry.segments += 1
-        entry.answered += max(reader.totals.answered, reader.seen)
-        entry.indexed += reader.searchable
-        entry.attributable += reader.attributable
-        entry.dropped += reader.totals.dropped
-        entry.unfingerprinted += reader.seen - reader.searchable
-        missing = max(0, reader.totals.answered - reader.totals.dropped - reader.seen)
-        if reader.state == "live":
-            entry.waiting += missing
-        else:
-            entry.lost += missing
-        if reader.state not in {"ended", "live"}:
-            entry.gaps.append(f"{reader.path.name}: {_WHY[reader.state]}")
+    @property
+    def asked(self) -> bool:
+        """True if a period was asked for."""
+        return self.since is not None or self.until is not None
 
     @property
     def complete(self) -> bool:
-        """True if every segment is whole and every choice Guard answered in these months is in it."""
+        """True if every choice Guard answered in these months is in a segment that was read.
+
+        What cannot be known from the index itself: gateways that never wrote to it, and the latest segments of an
+        instance, if they were deleted before another one followed.
+        """
         return bool(self.months) and not any(self.reasons())
 
     def reasons(self) -> Iterable[str]:
-        """Yield what is missing from the index, month by month."""
+        """Yield what is missing, month by month."""
         if not self.months:
-            yield "there is no index: no segment was found"
+            yield "there is no index: no segment was found that can be read"
+        if self.asked:
+            yield from (f"{month}: shredded" for month in self.shredded)
+        yield from self.missing
         for name, month in sorted(self.months.items()):
             for count, what in (
                 (month.dropped, "dropped under load or by a full disk"),
@@ -72,40 +79,137 @@ class Coverage:
             ):
                 if count:
                     yield f"{name}: {count} of {month.answered} choices {what}"
+            if month.unfinished:
+                yield f"{name}: {month.unfinished} exchanges were being answered when their gateway was killed"
             for gap in month.gaps:
                 yield f"{name}: {gap}"
 
 
 _WHY = {
     "cut short": "its gateway was killed; the choices of its last moments are missing",
+    "powerless": "its machine went down or was another one; what its counters say may not be all that was answered",
     "damaged": "damaged; what follows the damage cannot be read",
     "other key": "written with another key",
+    "other version": "written by another version of Guard, which this one cannot read",
     "unreadable": "cannot be read",
 }
 
 
 class Index:
-    """Streams every output of an index, segment by segment, in constant memory."""
+    """The segments in ``directory``, made with the key ``master`` and the ``keys`` of their months.
 
-    def __init__(self, directory: Path, key: bytes) -> None:
-        self.coverage = Coverage()
-        """Complete once ``outputs`` has been read to its end."""
-        self.segments = sorted(directory.glob(f"[0-9]*/*{SEGMENT_SUFFIX}"))
-        self._key = key_id(key)
+    With ``since`` and ``until`` (months, both included) nothing else is searched or judged. Memory does not depend on
+    the size of the index, but for the name of each segment.
+    """
+
+    def __init__(
+        self, directory: Path, keys: MonthKeys, master: bytes, since: str | None = None, until: str | None = None
+    ) -> None:
+        self.directory, self.keys = directory, keys
+        self.coverage = Coverage(since, until)
+        """Of the months that were searched to their end, and of what is missing as a whole."""
+        self._master = master
+        self._segments: dict[str, list[Path]] = {}
+        for path in sorted(directory.glob(f"[0-9]*/*{SEGMENT_SUFFIX}")):
+            self._segments.setdefault(path.parent.name, []).append(path)
+        self._shredded = frozenset(keys.shredded())
+        self._keyed = frozenset(keys.months()) - self._shredded
+        self._note_missing()
+
+    @property
+    def months(self) -> list[str]:
+        """The months that can be searched, in order: of the period that was asked for, with segments and a key."""
+        return [month for month in self._segments if month in self._keyed and self._asked(month)]
 
     @property
     def size(self) -> int:
-        """Bytes of all segments."""
-        return sum(path.stat().st_size for path in self.segments)
+        """Bytes of the segments of these months, as far as they are still there."""
+        size = 0
+        for path in (path for month in self.months for path in self._segments[month]):
+            with suppress(OSError):  # retention may be at work; that is said when it is searched
+                size += path.stat().st_size
+        return size
 
-    def outputs(self, progress: Callable[[int], None] = lambda _bytes: None) -> Iterator[tuple[Output, Label]]:
-        """Yield each output with its label; ``progress`` gets the bytes of a segment when it has been read."""
-        for path in self.segments:
-            reader = SegmentReader(path, self._key)
+    def search_month(
+        self, month: str, postings: Walker, progress: Callable[[int], None] = lambda _bytes: None
+    ) -> Iterator[Candidate]:
+        """Yield what ``postings``, sealed with the key of ``month``, find in it; ``progress`` gets the bytes as read.
+
+        Afterwards ``coverage`` has the month. It may be searched any number of times: counts are those of the last
+        time, and what was wrong with a segment once stays.
+        """
+        key = self.keys.of(month)
+        key_id = segment_key_id(self._master, key) if key is not None else b""
+        entry = Month()
+        for path in self._segments.get(month, ()):
+            reader = SegmentReader(path, key_id)
             try:
-                for output in reader:
-                    yield output, reader.labels[output.label]
-                progress(path.stat().st_size)
+                yield from reader.search(postings, progress)
             except OSError:
                 reader.state = "unreadable"
-            self.coverage.note(path.parent.name, reader)
+            _note(entry, reader)
+        before = self.coverage.months.get(month)
+        if before is not None:
+            entry.gaps[:0] = (gap for gap in before.gaps if gap not in entry.gaps)
+        self.coverage.months[month] = entry
+
+    def _asked(self, month: str) -> bool:
+        since, until = self.coverage.since, self.coverage.until
+        return (since is None or since <= month) and (until is None or month <= until)
+
+    def _note_missing(self) -> None:
+        """Note what can be told to be missing without reading what is there."""
+        coverage = self.coverage
+        coverage.shredded = [month for month in sorted(self._shredded) if self._asked(month)]
+        known = sorted({*self._segments, *self._shredded})
+        if known and coverage.since is not None and coverage.since < known[0]:
+            coverage.missing.append(f"{coverage.since}: the index begins in {known[0]}")
+        coverage.missing.extend(
+            f"{month}: the key of the month is missing"
+            for month in self._segments
+            if month not in self._keyed and month not in self._shredded and self._asked(month)
+        )
+        names = {f"{month}/{path.name}" for month, paths in self._segments.items() for path in paths}
+        for before in sorted({begin.before for begin in self._begins()} - names - {""}):
+            month, _, name = before.partition("/")
+            if self._asked(month) and month not in self._shredded:
+                coverage.missing.append(f"{month}: {name} is missing; the segment after it names it")
+
+    def _begins(self) -> Iterator[Begin]:
+        for paths in self._segments.values():
+            for path in paths:
+                try:
+                    begin = read_begin(path)
+                except OSError:
+                    continue  # that is said when it is searched
+                if begin is not None:
+                    yield begin
+
+
+def _note(entry: Month, reader: SegmentReader) -> None:
+    """Add a segment that was read as far as it can be."""
+    counts = read_counts(reader.path) if reader.state not in {"ended", "other key", "other version"} else None
+    totals = reader.totals if counts is None else Totals(counts.answered, counts.written, counts.dropped)
+    missing = max(0, totals.answered - totals.dropped - reader.seen)
+    entry.segments += 1
+    entry.answered += max(totals.answered, reader.seen + totals.dropped)
+    entry.indexed += reader.searchable
+    entry.attributable += reader.attributable
+    entry.dropped += totals.dropped
+    entry.unfingerprinted += reader.seen - reader.searchable
+    if reader.state == "live":
+        entry.waiting += missing
+        return
+    entry.lost += missing
+    if counts is not None:
+        entry.unfinished += counts.begun - counts.ended
+    if reader.state != "ended" and (why := _gap(reader, counts)):
+        entry.gaps.append(f"{reader.path.name}: {_WHY[why]}")
+
+
+def _gap(reader: SegmentReader, counts: Counts | None) -> str:
+    """Return why a segment without an end is a gap; empty if its counters account for all of it."""
+    if reader.state != "cut short" or counts is None or reader.begin is None:
+        return reader.state
+    held = counts.settled or reader.begin.boot == boot_id() != bytes(8)
+    return "" if held else "powerless"

@@ -1,133 +1,257 @@
-"""A data set as what can be recognized in it: digests, fingerprints, claimed receipts; no text is held.
+"""One batch of a data set: what its texts can be recognized by, in memory that has a bound.
 
-Equal texts are held once. A text of over 512 words is searched for in pieces as well, because an output that was put
-into a long document is a small part of it; pieces overlap by 12 words, so no run of 13 is cut.
+A data set is read once. Its texts are taken into a batch until that is full; the index is streamed past the batch, and
+the next one begins. No text is held: of each different text only its fingerprints, its digest and the places it stands
+in, all in flat arrays. Equal texts of one batch are held once; so is a receipt that many records name.
+
+Fingerprints and digests are keyed, so a batch that is checked against indexes of several keys holds both for each.
 """
 
 from array import array
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from io import BytesIO
+from mmap import mmap
 from typing import NamedTuple
 
-from guard.provenance.fingerprint import RUN, Fingerprinter, unpack
-from guard.provenance.receipt import Receipts
-from guard.provenance.record import Record
-from guard.provenance.words import words
+from guard.provenance.exclusion import ROOM
+from guard.provenance.fingerprint import RUN, seal
+from guard.provenance.marks import Key, Marks
+from guard.provenance.receipt import DIGEST_SIZE
+from guard.provenance.record import Record, Span
+from guard.provenance.scan import Postings
+from guard.provenance.tiers import formal
+from guard.provenance.words import Text, read
 
-WHOLE = 512
-"""Words up to which a text is searched for as a whole."""
-PIECE = 256
-"""Words of a piece of a longer text."""
-COMMON = 1000
-"""A fingerprint of more texts than this is a phrase of the data set and tells nothing about any one of them."""
+GRAMS = 12_000_000
+"""Fingerprints that fill a batch, over all keys: 8 bytes each here, and as much again while the index is searched."""
+TEXTS = 1_500_000
+"""Texts, or places of texts, that fill a batch; an index can be searched for 2 ** 21 at once."""
+NAMES = 50_000
+"""Different names of files, fields and models that fill a batch."""
+_SLOTS = 1 << 22
+_PROOF, _LONG, _PIECE, _CLAIM, _PUBLIC, _FORMAL = 1, 2, 4, 8, 16, 32
+_NO_DIGEST = bytes(DIGEST_SIZE)
 
 
-def is_strong(matched: int, of: int) -> bool:
-    """Return whether that many shared fingerprints of a text are strong evidence (tier B)."""
-    return matched >= 2 and matched >= 0.4 * of
+@dataclass(slots=True)
+class Counts:
+    """How much of a data set was taken so far."""
+
+    records: int = 0
+    attributable: int = 0
+    """Of these, records with a text that is long enough to be told by its words."""
+    texts: int = 0
+    """Different texts, counted anew in every batch."""
+    short: int = 0
+    """Of these, texts of fewer than 13 words: only an exact copy of a whole output is found."""
+    public: int = 0
+    """Of these, texts that consist of what was excluded."""
 
 
-def is_weak(matched: int, of: int) -> bool:
-    """Return whether that many shared fingerprints of a text call for a review (tier C)."""
-    return matched >= 3 and matched >= 0.2 * of
+def batches(records: Iterable[Record], keys: Sequence[Key], counts: Counts) -> Iterator["Batch"]:
+    """Yield ``records`` in batches, at least one, each with the texts after those of the one before.
+
+    A record whose texts fill a batch goes on in the next one. ``counts`` is kept up to date.
+    """
+    batch = Batch(keys, counts)
+    for record in records:
+        counts.records += 1
+        long = False
+        for receipt in record.receipts:
+            if batch.full:
+                yield batch
+                batch = Batch(keys, counts)
+            batch.claim(record, receipt)
+        for span in record.spans:
+            if batch.full:
+                yield batch
+                batch = Batch(keys, counts)
+            long |= batch.take(record, span)
+        counts.attributable += long
+    yield batch
 
 
 class Place(NamedTuple):
-    """Where a text stands: the number and line of its record, and its field."""
+    """Where a text of the batch stands: the number, file and line of its record, and its field."""
 
     record: int
     line: int
+    file: str
     path: str
+    text: int
 
 
-class Text:
-    """One different text: its words, how many fingerprints it can be found by, and everywhere it stands."""
+class Batch:
+    """Takes texts until it is ``full``, and can then be searched for in an index of each of its keys."""
 
-    __slots__ = ("fingerprints", "places", "words")
+    def __init__(self, keys: Sequence[Key], counts: Counts) -> None:
+        self.marks = [Marks(key) for key in keys]
+        self.full = False
+        """True when the next text belongs into the next batch."""
+        self._room = GRAMS - ROOM * sum(len(key.excluded.grams) for key in keys)
+        self._counts = counts
+        self._kinds, self._models = bytearray(), array("I")
+        self._slots = memoryview(mmap(-1, 4 * _SLOTS)).cast("I")  # untouched, it takes no memory
+        self._names: dict[str, int] = {}
+        self._claims = bytearray()
+        self._records, self._lines = array("Q"), array("Q")
+        self._fields, self._texts = array("I"), array("I")
 
-    def __init__(self, words: int) -> None:
-        self.words = words
-        self.fingerprints = 0
-        self.places: list[Place] = []
+    @property
+    def texts(self) -> int:
+        """Texts, pieces of long texts, and receipts: what a search numbers from 0."""
+        return len(self._kinds)
+
+    def take(self, record: Record, span: Span) -> bool:
+        """Take one text of ``record``; one of fewer than 13 words only where it answers.
+
+        Return whether it is long enough to be told by its words.
+        """
+        said = span.text
+        if not span.answers and len(said) < 2 * RUN - 1 and said.isascii():
+            return False
+        text = read(said)
+        whole = len(text.words.split(b" ", RUN - 1)) == RUN  # 13 words or more; to count them all takes longer
+        if not whole and not (text.words and span.answers):
+            return False
+        digest = self.marks[0].key.receipts.digest(text.words)
+        model = self._name(record.model or "")
+        slot, number = self._slot(digest, model, 0)
+        if number < 0:
+            number = self._hold(text, digest, model, whole=whole)
+            self._slots[slot] = number + 1
+        field = self._name(f"{record.file}\0{span.path}")
+        piece, kinds = number, self._kinds
+        while True:
+            self._place(record, field, piece)
+            piece += 1
+            if piece == len(kinds) or not kinds[piece] & _PIECE:
+                break
+        self._fill()
+        return bool(kinds[number] & _LONG)
+
+    def claim(self, record: Record, receipt: str) -> None:
+        """Take the id of a receipt that ``record`` names."""
+        digest = _claim(receipt)
+        slot, number = self._slot(digest, 0, _CLAIM)
+        if number < 0:
+            number = len(self._kinds)
+            self._kinds.append(_CLAIM)
+            self._models.append(0)
+            for marks in self.marks:
+                marks.add(digest)
+            self._claims += receipt.encode() + b"\n"
+            self._slots[slot] = number + 1
+        self._place(record, self._name(f"{record.file}\0"), number)
+        self._fill()
+
+    def postings(self, marks: Marks, month_key: bytes) -> Postings:
+        """Return what an index with the key of ``marks`` can be searched for in the month of ``month_key``."""
+        postings = Postings()
+        claims = BytesIO(self._claims)
+        for number, kind in enumerate(self._kinds):
+            if kind & _CLAIM:
+                postings.add_receipt(number, claims.readline()[:-1].decode())
+                continue
+            if grams := marks.grams(number):
+                postings.add(number, seal(month_key, grams))
+            if not kind & (_PIECE | _PUBLIC):
+                postings.add_digest(number, marks.digest(number))
+        postings.seal()
+        return postings
+
+    def is_proof(self, text: int) -> bool:
+        """Return whether a text has 13 words or more, so that equal words prove something."""
+        return bool(self._kinds[text] & _PROOF)
+
+    def is_long(self, text: int) -> bool:
+        """Return whether a text is long enough to be told by its words."""
+        return bool(self._kinds[text] & _LONG)
+
+    def is_formal(self, text: int) -> bool:
+        """Return whether a text is to a good part code or numbers."""
+        return bool(self._kinds[text] & _FORMAL)
+
+    def is_copy(self, text: int, marks: Marks, digests: Sequence[bytes]) -> bool:
+        """Return whether the words of a whole text have one of ``digests``."""
+        return not self._kinds[text] & (_PIECE | _CLAIM) and marks.digest(text) in digests
+
+    def is_claim(self, text: int, receipt: str) -> bool:
+        """Return whether this is no text but ``receipt``, as records name it."""
+        return bool(self._kinds[text] & _CLAIM) and self.marks[0].digest(text) == _claim(receipt)
+
+    def models(self) -> list[str]:
+        """Return the model that the records of each text name as its author; empty where they name none."""
+        names = list(self._names)
+        return [names[model] for model in self._models]
+
+    def places(self) -> Iterator[Place]:
+        """Yield every place of every text, in the order of the records."""
+        names = list(self._names)
+        for record, line, field, text in zip(self._records, self._lines, self._fields, self._texts, strict=True):
+            file, _, path = names[field].partition("\0")
+            yield Place(record, line, file, path, text)
+
+    def _hold(self, text: Text, digest: bytes, model: int, *, whole: bool) -> int:
+        """Hold a new text, whole or in the pieces it is searched for in; return its number, which is that of the first.
+
+        Its digest stands with the first. A text of which nothing is left but what is excluded can only be claimed.
+        """
+        first = len(self._kinds)
+        size, long, left = 1, False, False
+        for marks in self.marks:
+            key = marks.key
+            mark = digest if marks is self.marks[0] else key.receipts.digest(text.words)
+            for piece in key.fingerprinter.pieces(text):
+                grams, lanes = key.excluded.left(piece.grams, piece.lanes)
+                left = left or len(grams) > 0 or not piece.grams
+                long = long or piece.attributable
+                marks.add(mark, grams, lanes)
+                mark = _NO_DIGEST
+            size = max(size, marks.texts - first)
+        for marks in self.marks:  # how many pieces there are depends on the key, if a text has very many fingerprints
+            for _ in range(first + size - marks.texts):
+                marks.add(_NO_DIGEST)
+        kind = _PROOF * whole | _LONG * long | _FORMAL * formal(text, text.count) | _PUBLIC * (not left)
+        self._kinds.append(kind)
+        self._kinds += bytes((kind | _PIECE,)) * (size - 1)
+        self._models.extend((model,) * size)
+        self._counts.texts += 1
+        self._counts.short += not whole
+        self._counts.public += not left
+        return first
+
+    def _fill(self) -> None:
+        self.full = (
+            len(self._texts) >= TEXTS
+            or len(self._kinds) >= TEXTS
+            or len(self._names) >= NAMES
+            or sum([marks.size for marks in self.marks]) >= self._room
+        )
+
+    def _place(self, record: Record, field: int, text: int) -> None:
+        self._records.append(record.number)
+        self._lines.append(record.line)
+        self._fields.append(field)
+        self._texts.append(text)
+
+    def _name(self, name: str) -> int:
+        return self._names.setdefault(name, len(self._names))
+
+    def _slot(self, digest: bytes, model: int, claim: int) -> tuple[int, int]:
+        """Return the slot of a text and its number; the number is -1 and the slot free if it is not held."""
+        slot = int.from_bytes(digest[:4], "little") % _SLOTS
+        first = self.marks[0]
+        while number := self._slots[slot]:
+            number -= 1
+            same = self._kinds[number] & _CLAIM == claim and self._models[number] == model
+            if same and first.digest(number) == digest:
+                return slot, number
+            slot = (slot + 1) % _SLOTS
+        return slot, -1
 
 
-class DataSet:
-    """Takes records, is sealed, and is then searched in."""
-
-    def __init__(self, receipts: Receipts, fingerprinter: Fingerprinter) -> None:
-        self.records = 0
-        self.texts: list[Text] = []
-        self.by_digest: dict[bytes, int] = {}
-        """Number of each text, by its digest."""
-        self.claims: dict[str, list[Place]] = {}
-        """Where each id of a receipt stands."""
-        self.short = 0
-        """Texts of fewer than 13 words."""
-        self.unsearched = 0
-        """Texts with so many common fingerprints that by these alone they could be outputs."""
-        self._receipts, self._fingerprinter = receipts, fingerprinter
-        self._postings: dict[int, int | array[int]] = {}
-
-    def add(self, record: Record) -> None:
-        """Take every text of ``record``; texts of fewer than 13 words only where they answer."""
-        self.records += 1
-        for receipt in record.receipts:
-            self.claims.setdefault(receipt, []).append(Place(record.number, record.line, ""))
-        for span in record.spans:
-            every = words(span.text)
-            if len(every) >= RUN or (every and span.answers):
-                place = Place(record.number, record.line, span.path)
-                self._take(every, place, searched=len(every) <= WHOLE)
-                for piece in _pieces(every):
-                    self._take(piece, place, searched=True)
-
-    def seal(self) -> None:
-        """Leave common fingerprints out; call once, after the last record and before the search."""
-        common = [value for value in self._postings if len(self.texts_with(value)) > COMMON]
-        removed = Counter(number for value in common for number in self.texts_with(value))
-        for number, count in removed.items():
-            self.unsearched += is_strong(count, self.texts[number].fingerprints)
-            self.texts[number].fingerprints -= count
-        for value in common:
-            del self._postings[value]
-
-    def has_none(self, values: Sequence[int]) -> bool:
-        """Return True if no text has any of these fingerprints."""
-        return self._postings.keys().isdisjoint(values)
-
-    def texts_with(self, value: int) -> Sequence[int]:
-        """Return the numbers of the texts that have a fingerprint."""
-        texts = self._postings.get(value, ())
-        return (texts,) if isinstance(texts, int) else texts
-
-    def _take(self, words: list[bytes], place: Place, *, searched: bool) -> None:
-        digest = self._receipts.digest(words)
-        number = self.by_digest.get(digest)
-        if number is None:
-            number = self.by_digest[digest] = len(self.texts)
-            self.texts.append(Text(len(words)))
-            self.short += len(words) < RUN
-            if searched:
-                self._post(number, unpack(self._fingerprinter.fingerprint(words).values))
-        self.texts[number].places.append(place)
-
-    def _post(self, number: int, values: Sequence[int]) -> None:
-        self.texts[number].fingerprints = len(values)
-        postings = self._postings
-        for value in values:
-            known = postings.get(value)
-            if known is None:
-                postings[value] = number
-            elif isinstance(known, int):
-                postings[value] = array("L", (known, number))
-            else:
-                known.append(number)
-
-
-def _pieces(words: list[bytes]) -> Iterator[list[bytes]]:
-    """Yield the pieces of a long text; the last one may be longer than the others, none is much shorter."""
-    if len(words) > WHOLE:
-        step = PIECE - RUN + 1
-        starts = range(0, len(words) - PIECE + 1, step)
-        for start in starts:
-            yield words[start : start + PIECE] if start != starts[-1] else words[start:]
+def _claim(receipt: str) -> bytes:
+    return blake2b(receipt.encode(), digest_size=DIGEST_SIZE, person=b"guard claim").digest()

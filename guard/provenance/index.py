@@ -1,29 +1,36 @@
 """Writes the index: what was answered, digested and fingerprinted behind the answers by a thread of its own.
 
 A request only hands its texts over; they live in memory until they are digested and fingerprinted, and nowhere else.
-The queue is bounded by count and by characters. A choice that does not fit is dropped and counted: an index never slows
-a request down, and never claims to be complete when it is not.
+The queue is bounded by count and by characters. The texts of a choice that does not fit are dropped and counted: an
+index never slows a request down, and never claims to be complete when it is not.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import NamedTuple
 
-from guard.provenance.fingerprint import NO_ECHO, NOTHING, Echo, Fingerprinter
-from guard.provenance.layout import month_of
-from guard.provenance.receipt import Finished, Receipt, Receipts, key_id
-from guard.provenance.segment import ATTRIBUTABLE, ECHOED, FINGERPRINTED, Output, SegmentWriter, Totals
-from guard.provenance.words import joined, words, words_of
+from guard.provenance.counts import COUNTS_SUFFIX
+from guard.provenance.fingerprint import NO_ECHO, Echo, Fingerprinter, seal
+from guard.provenance.layout import SEGMENT_SUFFIX
+from guard.provenance.months import MonthKeyError, MonthKeys
+from guard.provenance.receipt import Finished, Receipt, Receipts
+from guard.provenance.retention import Shredded, expired, months_in, shred
+from guard.provenance.rotation import Rotation
+from guard.provenance.scan import pack
+from guard.provenance.segment import ATTRIBUTABLE, ECHOED, FINGERPRINTED, Output
+from guard.provenance.tally import Tally, settle
+from guard.provenance.words import Text, read
 
 BATCH = 64
 """Choices written with one system call."""
 IDLE = 60.0
-"""Seconds after which an idle writer looks whether a new month has begun."""
-RETRY = 1.0
-"""Seconds between attempts to open a segment on a disk that refuses."""
+"""Seconds after which an idle writer looks whether its segment or the month is over."""
+TEXTLESS = 16
+"""As many times the limit may wait of choices whose texts were dropped: they are small."""
 
 Texts = str | Sequence[str]
 
@@ -31,7 +38,8 @@ Texts = str | Sequence[str]
 class _Task(NamedTuple):
     finished: Finished
     prompt: Texts
-    texts: Texts
+    texts: Texts | None
+    """None if they were dropped: then all that is left to make is the receipt."""
     size: int
 
 
@@ -40,15 +48,18 @@ class _Prompt(NamedTuple):
 
     texts: Texts
     digest: bytes
+    tag: int
     echo: Echo
 
 
 class FingerprintWriter:
     """Digests and fingerprints finished choices in the background, into segments below ``directory``.
 
-    ``receipted`` is called in the background thread with the receipt of each choice, after its record was written or
-    given up. With ``fingerprints`` False only digests are kept. ``clock`` returns epoch seconds. Raises ValueError for
-    a key that is not 16 to 64 bytes long.
+    ``keys`` has the keys of the months; ``key`` is the master key. ``receipted`` is called with the receipts of each
+    batch after it was written or given up, in the background thread or, when that is overrun, in the caller's. With
+    ``fingerprints`` False only digests are kept. A segment in which something was written is ended after ``minutes``.
+    With ``keep_months`` older months are shredded, and ``shredded`` is told. ``clock`` returns epoch seconds. Raises
+    ValueError for a key that is not 16 to 64 bytes long.
     """
 
     def __init__(
@@ -56,57 +67,61 @@ class FingerprintWriter:
         directory: Path,
         instance: str,
         key: bytes,
+        keys: MonthKeys,
         *,
-        receipted: Callable[[Receipt], None] = lambda _receipt: None,
+        receipted: Callable[[list[Receipt]], None] = lambda _receipts: None,
+        shredded: Callable[[Shredded], None] = lambda _shredded: None,
         fingerprints: bool = True,
+        minutes: float = 60.0,
+        keep_months: int | None = None,
         clock: Callable[[], float] = time.time,
         limit: int = 4096,
         limit_characters: int = 32 * 1024 * 1024,
         linger: float = 0.02,
     ) -> None:
         self.directory, self.instance = directory, instance
-        self.answered = self.written = self.dropped = 0
-        """Choices handed over, in the index, and left out; the others are waiting."""
-        self.error: str | None = None
-        """Why choices are being dropped for another reason than load, or None."""
-        self._receipts, self._fingerprinter, self._key = Receipts(key), Fingerprinter(key), key_id(key)
-        self._receipted, self._fingerprints, self._clock = receipted, fingerprints, clock
+        self.tally = Tally()
+        """What was handed over, and what became of it."""
+        self._receipts, self._fingerprinter, self._keys = Receipts(key), Fingerprinter(key), keys
+        self._rotation = Rotation(directory, instance, key, keys, self.tally, 60.0 * minutes)
+        self._receipted, self._shredded, self._keep_months = receipted, shredded, keep_months
+        self._fingerprints, self._clock = fingerprints, clock
         self._limit, self._limit_characters, self._linger = limit, limit_characters, linger
         self._tasks: deque[_Task] = deque()
-        self._characters = 0
+        self._texts = self._characters = 0
+        """What waits: choices with texts, and their length."""
         self._lock = Lock()
         self._ready, self._closing = Event(), Event()
         self._thread: Thread | None = None
-        self._segment: SegmentWriter | None = None
-        self._before = (0, 0)
-        self._retry_at = 0.0
         self._prompt: _Prompt | None = None
+        self._failure: str | None = None
+        self._kept: str | None = None
 
     def start(self) -> None:
-        """Begin this month's segment, so that an unclean stop is visible even before anything was answered.
+        """Begin this month's segment, so that whatever becomes of this process is visible from now on.
 
-        Raises OSError if the directory cannot be written.
+        Raises OSError or MonthKeyError if the directory or the month's key cannot be written.
         """
-        self._segment = SegmentWriter(self.directory, self.instance, self._key, self._clock())
-        self._before = (self.written, self.dropped)
+        self._rotation.begin(self._clock())
         self._closing.clear()
         self._thread = Thread(target=self._run, name=f"fingerprints-{self.instance}", daemon=True)
         self._thread.start()
 
     def submit(self, finished: Finished, prompt: Texts, texts: Texts) -> bool:
-        """Hand a finished choice over; False if it was left out, because too much waits already, and counted so."""
+        """Hand a finished choice over; False if too much waits already: then its receipt has no digests."""
         size = _size(prompt) + _size(texts)
+        self.tally.answer()
         with self._lock:
-            self.answered += 1
-            full = len(self._tasks) >= self._limit or self._characters + size > self._limit_characters
-            if full or self._thread is None:
-                self.dropped += 1
-                return False
-            self._characters += size
-            self._tasks.append(_Task(finished, prompt, texts, size))
+            fits = self._texts < self._limit and self._characters + size <= self._limit_characters
+            if fits := fits and self._thread is not None:
+                self._texts += 1
+                self._characters += size
+                self._tasks.append(_Task(finished, prompt, texts, size))
+        if not fits:
+            self._drop(finished)
         if not self._ready.is_set():
             self._ready.set()
-        return True
+        return fits
 
     def close(self, timeout: float = 10.0) -> None:
         """Write what waits and end the segment; idempotent. What takes longer than ``timeout`` seconds is lost."""
@@ -118,63 +133,87 @@ class FingerprintWriter:
         thread.join(timeout)
 
     @property
+    def error(self) -> str | None:
+        """Why choices are being dropped for another reason than load, or a month is kept longer than it should be."""
+        return self._rotation.error or self._failure or self._kept
+
+    @property
     def waiting(self) -> int:
         """Choices handed over and not written yet."""
-        return self.answered - self.written - self.dropped
+        return self.tally.waiting
 
     @property
     def healthy(self) -> bool:
         """True while choices are being written."""
         return self.error is None and self._thread is not None and self._thread.is_alive()
 
+    def _drop(self, finished: Finished) -> None:
+        self.tally.drop()
+        if self._thread is not None and len(self._tasks) < TEXTLESS * self._limit:
+            self._tasks.append(_Task(finished, "", None, 0))
+        else:
+            self._receipted([self._receipts.make(finished, None, None)])
+
     def _run(self) -> None:
+        self._settle()
+        self._retire()
         while not self._closing.is_set() or self._tasks:
             self._ready.wait(IDLE)
             self._closing.wait(self._linger)
             self._ready.clear()
-            self._turn_month()
+            if self._rotation.turn(self._clock()) or self._kept:
+                self._retire()
             while self._tasks:
                 self._write([self._tasks.popleft() for _ in range(min(BATCH, len(self._tasks)))])
-        self._end(self._clock())
+        self._rotation.end(self._clock())
 
     def _write(self, tasks: list[_Task]) -> None:
         """Index ``tasks`` and hand out their receipts."""
-        receipts, indexed, error = [], 0, None
+        receipts, indexed, lost, failure = [], 0, 0, None
         for task in tasks:
             try:
                 receipts.append(self._index(task))
-                indexed += 1
-            except Exception as failure:  # noqa: BLE001 - one text that cannot be indexed is a gap, not the end
-                error = f"{type(failure).__name__} while indexing a choice"
+                indexed += task.texts is not None
+            except Exception as error:  # noqa: BLE001 - one text that cannot be indexed is a gap, not the end
+                failure = f"{type(error).__name__} while indexing a choice"
                 receipts.append(self._receipts.make(task.finished, None, None))
+                lost += 1
             time.sleep(0)  # lets a waiting event loop have the interpreter between two texts
         self._prompt = None
         with self._lock:
+            self._texts -= sum(task.texts is not None for task in tasks)
             self._characters -= sum(task.size for task in tasks)
-            written = indexed if self._segment is not None else 0
-            self.written += written
-            self.dropped += len(tasks) - written
-        if self._segment is not None:
-            self.error = error
-            self._flush(written)
-        for receipt in receipts:
-            self._receipted(receipt)
+        written = self._rotation.write(indexed)
+        self.tally.drop(lost if written else lost + indexed)
+        self._failure = failure
+        self._receipted(receipts)
 
     def _index(self, task: _Task) -> Receipt:
-        prompt, finished = self._prepare(task.prompt), task.finished
-        parts = [part for text in _each(task.texts) if (part := words(text))]
-        whole = joined(parts)
-        digest = self._receipts.digest(whole)
-        if self._segment is not None:
-            found = self._fingerprinter.fingerprint(whole, prompt.echo) if self._fingerprints else NOTHING
-            self._segment.add(
+        finished = task.finished
+        if task.texts is None:
+            return self._receipts.make(finished, None, None)
+        prompt = self._prepare(task.prompt)
+        parts = [part for text in _each(task.texts) if (part := read(text)).words]
+        whole = _joined(parts)
+        digest = self._receipts.digest(whole.words)
+        segment = self._rotation.segment
+        if segment is not None:
+            flags, keys = 0, b""
+            if self._fingerprints:
+                found = self._fingerprinter.fingerprint(whole, prompt.echo)
+                flags = FINGERPRINTED | ATTRIBUTABLE * found.attributable | ECHOED * found.echoed
+                if found.attributable:
+                    keys = pack(seal(self._rotation.key, found.grams))
+            segment.add(
                 Output(
                     finished.id,
                     finished.time,
-                    self._segment.label(finished.model, finished.license_ids),
-                    ATTRIBUTABLE * found.attributable | ECHOED * found.echoed | FINGERPRINTED * self._fingerprints,
-                    b"".join(dict.fromkeys([digest, *map(self._receipts.digest, parts)])),
-                    found.values if found.attributable else b"",
+                    segment.label(finished.model, finished.license_ids, finished.tenant),
+                    flags,
+                    whole.count,
+                    prompt.tag,
+                    b"".join(dict.fromkeys([digest, *(self._receipts.digest(part.words) for part in parts)])),
+                    keys,
                 )
             )
         return self._receipts.make(finished, prompt.digest, digest)
@@ -182,61 +221,39 @@ class FingerprintWriter:
     def _prepare(self, texts: Texts) -> _Prompt:
         prompt = self._prompt
         if prompt is None or prompt.texts is not texts:
-            every = words_of(texts)
-            echo = self._fingerprinter.echo(every) if self._fingerprints else NO_ECHO
-            self._prompt = prompt = _Prompt(texts, self._receipts.digest_prompt(every), echo)
+            text = _joined([read(part) for part in _each(texts)])
+            digest = self._receipts.digest_prompt(text.words)
+            echo = self._fingerprinter.echo(text) if self._fingerprints else NO_ECHO
+            tag = (int.from_bytes(digest[:2], "little") or 1) if text.words else 0
+            self._prompt = prompt = _Prompt(texts, digest, tag, echo)
         return prompt
 
-    def _flush(self, count: int) -> None:
-        """Write a batch with ``count`` choices in it; if the disk refuses, they are dropped and the segment is over."""
-        segment = self._segment
-        if segment is None:
-            return
-        segment.add(self._totals(waiting=True))
-        try:
-            segment.write()
-        except OSError as error:
-            with self._lock:
-                self.written -= count
-                self._before = (self.written, self.dropped)
-                self.dropped += count
-            self.error = error.strerror or str(error)
-            segment.abandon()
-            self._segment = None
+    def _settle(self) -> None:
+        """Put on the medium what killed gateways counted: it is believed only while the machine has not lost power."""
+        for path in self.directory.glob(f"*/*{SEGMENT_SUFFIX}{COUNTS_SUFFIX}"):
+            with suppress(OSError):
+                settle(path.with_suffix(""))
 
-    def _totals(self, *, waiting: bool) -> Totals:
-        """Return the counts since the segment began; choices that wait belong to the segment they will be in."""
-        with self._lock:
-            written, dropped = self.written - self._before[0], self.dropped - self._before[1]
-            answered = self.answered - sum(self._before) if waiting else written + dropped
-        return Totals(answered, written, dropped)
-
-    def _turn_month(self) -> None:
-        """See to it that there is a segment and that it is this month's."""
-        now = self._clock()
-        if self._segment is not None:
-            if self._segment.month == month_of(now):
-                return
-            self._end(now)
-        elif now < self._retry_at:
+    def _retire(self) -> None:
+        """Shred the months that are kept no longer."""
+        if self._keep_months is None:
             return
-        try:
-            self._segment = SegmentWriter(self.directory, self.instance, self._key, now)
-        except OSError as error:
-            self.error = error.strerror or str(error)
-            self._retry_at = now + RETRY
+        self._kept = None
+        for month in expired(months_in(self.directory, self._keys), self._keep_months, self._clock()):
+            try:
+                gone = shred(self.directory, self._keys, month)
+            except (OSError, MonthKeyError) as error:
+                self._kept = f"{month} cannot be shredded: {error}"
+            else:
+                if gone is not None:
+                    self._shredded(gone)
 
-    def _end(self, now: float) -> None:
-        segment, self._segment = self._segment, None
-        if segment is None:
-            return
-        segment.add(self._totals(waiting=False))
-        self._before = (self.written, self.dropped)
-        try:
-            segment.end(now)
-        except OSError as error:
-            self.error = error.strerror or str(error)
-            segment.abandon()
+
+def _joined(parts: list[Text]) -> Text:
+    """Return all ``parts`` as one text."""
+    if len(parts) == 1:
+        return parts[0]
+    return Text(b" ".join(part.words for part in parts), b" ".join(part.code for part in parts if part.code))
 
 
 def _each(texts: Texts) -> Sequence[str]:

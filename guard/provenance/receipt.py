@@ -84,7 +84,7 @@ class Receipt(NamedTuple):
         facts: dict[str, object] = self._asdict()
         del facts["time"]
         facts["answered"] = self.time
-        facts["identity"] = None if self.identity is None else f"{self.identity & (1 << 64) - 1:016x}"
+        facts["identity"] = pseudonym(self.identity)
         return facts
 
 
@@ -97,16 +97,16 @@ class Receipts:
         self._prompt = blake2b(digest_size=DIGEST_SIZE, key=key, person=b"guard prompt")
         self._output = blake2b(digest_size=DIGEST_SIZE, key=key, person=b"guard output")
 
-    def digest(self, output: list[bytes]) -> bytes:
-        """Return the digest of an answer's words."""
+    def digest(self, words: bytes) -> bytes:
+        """Return the digest of an answer's words, as ``guard.provenance.words.Text`` has them."""
         digest = self._output.copy()
-        digest.update(b" ".join(output))
+        digest.update(words)
         return digest.digest()
 
-    def digest_prompt(self, prompt: list[bytes]) -> bytes:
+    def digest_prompt(self, words: bytes) -> bytes:
         """Return the digest of a prompt's words; an answer of the same words has another digest."""
         digest = self._prompt.copy()
-        digest.update(b" ".join(prompt))
+        digest.update(words)
         return digest.digest()
 
     def make(self, finished: Finished, prompt: bytes | None, output: bytes | None) -> Receipt:
@@ -117,19 +117,34 @@ class Receipts:
             finished.tenant,
             finished.identity,
             finished.model,
-            tuple(
-                (license_, "") if isinstance(license_, str) else (license_.id, license_.output_use.clause)
-                for license_ in finished.licenses
-            ),
+            clauses(finished.licenses),
             finished.policy,
             finished.purpose,
             finished.surface,
             prompt.hex() if prompt is not None else None,
             output.hex() if output is not None else None,
-            finished.prompt_tokens,
-            finished.completion_tokens,
-            finished.finish_reason,
+            _count(finished.prompt_tokens),
+            _count(finished.completion_tokens),
+            finished.finish_reason if isinstance(finished.finish_reason, str) else None,
         )
+
+
+def clauses(licenses: Sequence[License | str]) -> tuple[tuple[str, str], ...]:
+    """Return (license id, clause on output use) of each; a license given by its id alone has no clause."""
+    return tuple(
+        (license_, "") if isinstance(license_, str) else (license_.id, license_.output_use.clause)
+        for license_ in licenses
+    )
+
+
+def pseudonym(identity: int | None) -> str | None:
+    """Return a keyed pseudonym as 16 hexadecimal digits."""
+    return None if identity is None else f"{identity & (1 << 64) - 1:016x}"
+
+
+def _count(tokens: int | None) -> int | None:
+    """Return a number of tokens as the server behind told it, unless it is none that can be signed."""
+    return tokens if type(tokens) is int and 0 <= tokens < 1 << 53 else None
 
 
 def key_id(key: bytes) -> bytes:

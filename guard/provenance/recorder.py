@@ -1,21 +1,25 @@
 """What the runtime calls when a choice is finished: a receipt for the journal, a record for the index.
 
 ``finished`` hands the texts over and returns; digests, fingerprints and the journal entry are made in the background.
-kill -9 loses what was handed over and not yet written: usually the last tenth of a second. That is visible afterwards,
-because the segment has no end and the journal no ``close``; how many choices it was is known only as far as the last
-written totals counted them. When choices come faster than they can be digested, their receipts are journaled without
-digests and the index counts them as dropped: coverage shows it, and ``export check`` says undetermined.
+kill -9 loses what was handed over and not yet written, usually the last tenth of a second, and the answers that were
+being given. How many that was is counted beside the segment, in memory that survives it: where it was none, the index
+stays complete. When choices come faster than they can be digested, their receipts are journaled without digests and the
+index counts them as dropped: coverage shows it, and ``export check`` says undetermined.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from guard.evidence.chain import JournalError
 from guard.licensing.license import License
+from guard.provenance.declaration import Declaration, Declarations
 from guard.provenance.index import FingerprintWriter, Texts
-from guard.provenance.receipt import Finished, Receipt, Receipts
+from guard.provenance.months import MonthKeys
+from guard.provenance.receipt import Finished, Receipt
+from guard.provenance.retention import Shredded
 
 
 class Entries(Protocol):
@@ -28,30 +32,48 @@ class Entries(Protocol):
 class Recorder:
     """Receipts and fingerprints of one process. ``directory`` is the index; ``journal`` takes the receipts, if any.
 
-    ``clock`` returns epoch seconds. Raises ValueError for a key that is not 16 to 64 bytes long.
+    ``key`` is the master key, ``keys`` has those of the months. ``minutes`` and ``keep_months`` are as
+    FingerprintWriter takes them. ``clock`` returns epoch seconds. Raises ValueError for a key that is not 16 to 64
+    bytes long.
     """
 
     def __init__(
         self,
         directory: Path,
         key: bytes,
+        keys: MonthKeys,
         instance: str,
         journal: Entries | None,
         *,
         fingerprints: bool = True,
+        minutes: float = 60.0,
+        keep_months: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.writer = FingerprintWriter(
-            directory, instance, key, receipted=self._journal, fingerprints=fingerprints, clock=clock
+            directory,
+            instance,
+            key,
+            keys,
+            receipted=self._journal,
+            shredded=self._shredded,
+            fingerprints=fingerprints,
+            minutes=minutes,
+            keep_months=keep_months,
+            clock=clock,
         )
+        self.begun: Callable[[], None] = self.writer.tally.begin
+        """Count an exchange; call before the first byte of its answer leaves."""
+        self.ended: Callable[[], None] = self.writer.tally.end
+        """Count its end; call when every choice of it was handed to ``finished``."""
         self.journaled = 0
         """Receipts handed to the journal."""
         self.refused = 0
         """Receipts the journal refused; it counts them in a ``gap`` entry when its disk works again."""
-        self._receipts, self._entries = Receipts(key), journal
+        self._entries, self._declarations = journal, Declarations()
 
     def start(self) -> None:
-        """Begin to record. Raises OSError if the index directory cannot be written."""
+        """Begin to record. Raises OSError or MonthKeyError if the index or the month's key cannot be written."""
         self.writer.start()
 
     def finished(
@@ -95,9 +117,32 @@ class Recorder:
             completion_tokens,
             finish_reason,
         )
-        if not self.writer.submit(finished, prompt, output):
-            self._journal(self._receipts.make(finished, None, None))
+        self.writer.submit(finished, prompt, output)
         return finished.id
+
+    def declared(
+        self,
+        *,
+        reference: str,
+        time: float,
+        tenant: str | None,
+        user: int | None,
+        source: str,
+        purpose: str,
+        model: str | None,
+        licenses: Sequence[License | str],
+        verdict: str,
+        clause: str,
+    ) -> None:
+        """Record what somebody states to do with answers, once a day; never waits, never raises for lack of room.
+
+        ``time`` is in epoch seconds, ``source`` is who stated it, ``verdict`` and ``clause`` are what became of it.
+        """
+        declaration = Declaration(reference, time, tenant, user, source, purpose, model, licenses, verdict, clause)
+        if self._entries is None or not self._declarations.new(declaration):
+            return
+        with suppress(JournalError):  # the journal counts what it refused
+            self._entries.append("declaration", declaration.facts())
 
     def close(self, timeout: float = 10.0) -> None:
         """Write what waits, at most for ``timeout`` seconds; close the journal after this, not before."""
@@ -113,11 +158,17 @@ class Recorder:
         """Why the index does not take what it is given, or None."""
         return self.writer.error
 
-    def _journal(self, receipt: Receipt) -> None:
+    def _journal(self, receipts: list[Receipt]) -> None:
         if self._entries is None:
             return
-        try:
-            self._entries.append("receipt", receipt.facts())
-            self.journaled += 1
-        except JournalError:
-            self.refused += 1
+        for receipt in receipts:
+            try:
+                self._entries.append("receipt", receipt.facts())
+                self.journaled += 1
+            except JournalError:
+                self.refused += 1
+
+    def _shredded(self, shredded: Shredded) -> None:
+        if self._entries is not None:
+            with suppress(JournalError):  # the journal counts what it refused
+                self._entries.append("shredded", shredded.facts())

@@ -1,124 +1,128 @@
-"""A segment: the file one run of one gateway writes its fingerprints of one month to. Append-only, never reopened.
+"""A segment: a file that one gateway writes its fingerprints of one month to. Append-only, never reopened.
 
-``GUARDSEG``, then frames: length and CRC-32 of the payload (little-endian, 4 bytes each), payload (MessagePack). The
-first frame says whose file it is and with which key it was made; a ``Label`` names a model and its licenses before the
-first ``Output`` that refers to it; ``Totals`` counts what the file should hold; ``End`` closes it. A file without
-``End`` whose writer is gone was cut short by a crash: a torn last frame is skipped, and the missing end is a gap in
-coverage. The writer holds a lock, which is how a reader tells a crash from a file still being written.
+``GUARDSEG``, then frames (``guard.provenance.frames``). A file without ``End`` whose writer is gone was cut short by a
+crash: a torn last frame is skipped, and what is missing is told by the counters beside it or is a gap in coverage. The
+writer holds a lock, which is how a reader tells a crash from a file still being written. Every segment names the one
+that its instance wrote before it, so that one that was taken out of the middle is missed.
 """
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from io import FileIO
 from pathlib import Path
-from struct import Struct as Layout
-from typing import BinaryIO
-from zlib import crc32
+from typing import Protocol
 
-import msgspec
-
-from guard.provenance.fingerprint import SIZE
+from guard.provenance.frames import (
+    ATTRIBUTABLE,
+    ECHOED,
+    FINGERPRINTED,
+    LARGEST,
+    MAGIC,
+    OUTPUTS,
+    VERSION,
+    Begin,
+    Damaged,
+    End,
+    Frame,
+    Label,
+    Output,
+    Place,
+    Totals,
+    decode,
+    encode,
+    encode_output,
+    framed,
+    payloads,
+    read_output,
+    version,
+)
 from guard.provenance.layout import SEGMENT_SUFFIX, month_of
-from guard.provenance.receipt import DIGEST_SIZE
+from guard.provenance.scan import Candidate
+from guard.provenance.scan_twin import Walked, visit
 
-MAGIC = b"GUARDSEG"
-VERSION = 1
-LARGEST = 64 * 1024 * 1024
-"""Bytes of a payload; a longer one is damage."""
-ATTRIBUTABLE, ECHOED, FINGERPRINTED = 1, 2, 4
-_HEADER = Layout("<II")
+__all__ = [
+    "ATTRIBUTABLE",
+    "ECHOED",
+    "FINGERPRINTED",
+    "Begin",
+    "End",
+    "Label",
+    "Output",
+    "SegmentReader",
+    "SegmentWriter",
+    "Totals",
+    "boot_id",
+    "read_begin",
+]
 
-
-class Begin(msgspec.Struct, array_like=True, tag="begin", frozen=True):
-    """Whose file this is. ``key`` tells keys apart without telling anything about them."""
-
-    version: int
-    instance: str
-    key: bytes
-    time: float
-
-
-class Label(msgspec.Struct, array_like=True, tag="label", frozen=True):
-    """The served name of a model and the ids of its licenses, by the number outputs refer to."""
-
-    number: int
-    model: str
-    licenses: tuple[str, ...]
-
-
-class Output(msgspec.Struct, array_like=True, tag="output", frozen=True):
-    """One answered choice: no text, only what recognizes it."""
-
-    receipt: str
-    time: float
-    label: int
-    flags: int
-    """``ATTRIBUTABLE``, ``ECHOED`` (most of it stands in the prompt), ``FINGERPRINTED``."""
-    digests: bytes
-    """16 bytes for each released text of the choice, and for all of them in one if there are several."""
-    values: bytes
-    """8 bytes per fingerprint."""
-
-    def each_digest(self) -> list[bytes]:
-        """Return the digests one by one."""
-        return [self.digests[at : at + DIGEST_SIZE] for at in range(0, len(self.digests), DIGEST_SIZE)]
-
-
-class Totals(msgspec.Struct, array_like=True, tag="totals", frozen=True):
-    """Choices since the file began. Those answered but neither written nor dropped were still waiting."""
-
-    answered: int
-    written: int
-    dropped: int
-
-
-class End(msgspec.Struct, array_like=True, tag="end", frozen=True):
-    """Nothing follows."""
-
-    time: float
-
-
-Frame = Begin | Label | Output | Totals | End
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Frame)
+FULL = 64 * 1024
+"""Bytes of outputs after which a frame is closed."""
+CHUNK = 8 * 1024 * 1024
+"""Bytes read at a time: the more keys are looked for together, the less each waits for memory."""
 
 
 class SegmentWriter:
-    """Writes one segment; frames reach the file with ``write``. Every method but ``add`` may raise OSError."""
+    """Writes one segment; frames reach the file with ``write``. Every method but ``add`` may raise OSError.
 
-    def __init__(self, directory: Path, instance: str, key: bytes, now: float) -> None:
+    ``key_id`` is ``months.segment_key_id``; ``now`` is in epoch seconds.
+    """
+
+    def __init__(self, directory: Path, instance: str, key_id: bytes, now: float) -> None:
         self.month = month_of(now)
-        self._labels: dict[tuple[str, tuple[str, ...]], int] = {}
+        self.size = 0
+        """Bytes in the file."""
+        self._labels: dict[tuple[str, tuple[str, ...], str | None], int] = {}
         self._frames: list[bytes] = []
+        self._outputs = bytearray()
+        before = _last_of(directory, instance)
         self._file, self.path = _create(directory / self.month, instance, now)
         self._frames.append(MAGIC)
-        self.add(Begin(VERSION, instance, key, now))
+        self.add(Begin(instance, key_id, now, boot_id(), before))
         try:
             self.write()
         except OSError:
             self.abandon()
+            with suppress(OSError):
+                self.path.unlink()  # it says nothing, and would count as cut short
             raise
 
-    def label(self, model: str, licenses: tuple[str, ...]) -> int:
+    def label(self, model: str, licenses: tuple[str, ...], tenant: str | None = None) -> int:
         """Return the number of a label, adding its frame the first time."""
-        number = self._labels.get((model, licenses))
+        named = model, licenses, tenant
+        number = self._labels.get(named)
         if number is None:
-            number = self._labels[model, licenses] = len(self._labels)
-            self.add(Label(number, model, licenses))
+            number = len(self._labels)
+            self.add(Label(number, *named))
+            self._labels[named] = number
         return number
 
-    def add(self, frame: Frame) -> None:
-        """Take a frame to be written."""
-        payload = _encoder.encode(frame)
-        self._frames.append(_HEADER.pack(len(payload), crc32(payload)) + payload)
+    def add(self, frame: Frame | Output) -> None:
+        """Take a frame, or an output for one, to be written. Raises ValueError or OverflowError if it cannot be."""
+        if isinstance(frame, Output):
+            output = encode_output(frame)
+            if len(output) >= LARGEST:
+                raise ValueError(f"an output of {len(output)} bytes; allowed: {LARGEST - 1}")
+            if len(self._outputs) + len(output) > FULL:
+                self._close_outputs()
+            self._outputs += output
+        else:
+            payload = encode(frame)
+            self._close_outputs()
+            self._frames.append(framed(payload))
 
     def write(self) -> None:
         """Write what was taken. After OSError the file is of no more use: abandon it."""
+        self._close_outputs()
         data = memoryview(b"".join(self._frames))
         self._frames.clear()
         while data:
-            data = data[os.write(self._file, data) :]
+            written = os.write(self._file, data)
+            self.size += written
+            data = data[written:]
 
     def end(self, now: float) -> None:
         """Close the file as complete."""
@@ -130,6 +134,11 @@ class SegmentWriter:
     def abandon(self) -> None:
         """Close the file as it is: without an end it counts as cut short."""
         os.close(self._file)
+
+    def _close_outputs(self) -> None:
+        if self._outputs:
+            self._frames.append(framed(bytes((OUTPUTS,)) + self._outputs))
+            self._outputs.clear()
 
 
 def _create(directory: Path, instance: str, now: float) -> tuple[int, Path]:
@@ -145,86 +154,177 @@ def _create(directory: Path, instance: str, now: float) -> tuple[int, Path]:
     return file, path
 
 
-class SegmentReader:
-    """Iterates over the outputs of one segment; afterwards its other attributes tell how complete it is."""
+def _last_of(directory: Path, instance: str) -> str:
+    """Return the latest segment of ``instance`` in the index, as month and name; empty if there is none."""
+    for month in sorted(directory.glob("[0-9]*"), reverse=True):
+        names = [path.name for path in month.glob(f"{instance}.*{SEGMENT_SUFFIX}")]
+        if names:
+            return f"{month.name}/{max(names)}"
+    return ""
 
-    def __init__(self, path: Path, key: bytes) -> None:
+
+@cache
+def boot_id() -> bytes:
+    """Return 8 bytes of the id of this boot of the machine; zeros where the system tells none."""
+    try:
+        return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").replace("-", ""))[:8]
+    except (OSError, ValueError):
+        return bytes(8)
+
+
+def read_begin(path: Path) -> Begin | None:
+    """Return whose file a segment is; None if its first frame cannot be read. Raises OSError."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if not start.startswith(MAGIC):
+        return None
+    try:
+        for at, end in payloads(start, len(MAGIC)):
+            frame = decode(start[at:end])
+            return frame if isinstance(frame, Begin) else None
+    except Damaged:
+        pass
+    return None
+
+
+class Walker(Protocol):
+    """What goes through the frames of a segment: ``scan.Postings``, sealed."""
+
+    def walk(self, data: bytes | bytearray | memoryview, at: int, labels: int) -> Walked:
+        """See ``scan_twin.Postings.walk``."""
+
+
+class SegmentReader:
+    """Reads one segment, once; afterwards its attributes tell how complete it is. ``key_id`` is what it should have.
+
+    Memory is that of the largest frame, at least ``CHUNK``. Raises OSError.
+    """
+
+    def __init__(self, path: Path, key_id: bytes) -> None:
         self.path = path
-        self.labels: dict[int, Label] = {}
+        self.begin: Begin | None = None
+        self.labels: list[Label] = []
         self.seen = 0
         """Outputs read."""
         self.searchable = 0
         """Of these, outputs that were fingerprinted."""
         self.attributable = 0
-        """Of these, outputs whose fingerprints say who wrote them."""
+        """Of these, outputs whose keys say who wrote them."""
         self.totals = Totals(0, 0, 0)
         self.state = ""
-        """``ended``, ``live``, ``cut short``, ``damaged`` or ``other key``; empty before iteration."""
-        self._key = key
+        """``ended``, ``live``, ``cut short``, ``damaged``, ``other version`` or ``other key``; empty before reading."""
+        self._key_id = key_id
 
     def __iter__(self) -> Iterator[Output]:
-        with self.path.open("rb", buffering=1 << 18) as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                self.state = "damaged"
-                return
+        """Yield every output."""
+        for output, _, _ in self._read(_Everything()):
+            yield output
+
+    def search(self, postings: Walker, progress: Callable[[int], None] = lambda _bytes: None) -> Iterator[Candidate]:
+        """Yield the outputs that ``postings`` find; ``progress`` gets the bytes read, piece by piece."""
+        for output, text, mask in self._read(postings, progress):
+            yield Candidate(output, self.labels[output.label], text, mask)
+
+    def _read(
+        self, walker: Walker, progress: Callable[[int], None] = lambda _bytes: None
+    ) -> Iterator[tuple[Output, int, int]]:
+        with self.path.open("rb", buffering=0) as file:
+            data, held = bytearray(min(CHUNK, os.fstat(file.fileno()).st_size + 64)), 0
             while not self.state:
-                good = file.tell()
-                yield from self._frames(file)
-                if not self.state:
-                    self.state = self._interrupted(file, good)
+                if held == len(data):  # a frame that is larger than all there is room for
+                    data.extend(bytes(held))
+                with memoryview(data) as view:
+                    read = file.readinto(view[held:])
+                if not read:
+                    self.state = self._interrupted(file)
+                    continue
+                progress(read)
+                held += read
+                with memoryview(data)[:held] as view:
+                    at, found = self._walk(walker, view)
+                self._check_end(file, held - at)
+                known, output = -1, None
+                for start, end, text, mask in found:
+                    if output is None or start != known:
+                        known, (output, _) = start, read_output(data, start, end)
+                    yield output, text, mask
+                data[: held - at] = data[at:held]
+                held -= at
 
-    def _frames(self, file: BinaryIO) -> Iterator[Output]:
-        """Yield outputs up to the end of the file; leave it before the first incomplete frame, ``state`` empty."""
-        while True:
-            header = file.read(_HEADER.size)
-            length, checksum = _HEADER.unpack(header) if len(header) == _HEADER.size else (0, 0)
-            if length > LARGEST:
-                self.state = "damaged"
-                return
-            payload = file.read(length)
-            if not length or len(payload) < length:
-                file.seek(-len(header) - len(payload), os.SEEK_CUR)
-                return
-            frame = self._decode(payload, checksum)
-            if isinstance(frame, Output):
-                self.seen += 1
-                self.searchable += bool(frame.flags & FINGERPRINTED)
-                self.attributable += bool(frame.flags & ATTRIBUTABLE)
-                yield frame
-            elif frame is not None:
-                self._note(frame)
-            if self.state:
-                return
-
-    def _decode(self, payload: bytes, checksum: int) -> Frame | None:
+    def _walk(self, walker: Walker, view: memoryview) -> tuple[int, list[tuple[int, int, int, int]]]:
+        """Take the complete frames in ``view``; return where the others begin, and what was found."""
+        start = self._head(view) if self.begin is None else 0
+        if start is None:
+            return 0, []
+        at, damaged, others, counts, found = walker.walk(view, start, len(self.labels))
         try:
-            frame: Frame | None = _decoder.decode(payload) if crc32(payload) == checksum else None
-        except msgspec.MsgspecError:
-            frame = None
-        if isinstance(frame, Output) and (
-            frame.label not in self.labels or len(frame.values) % SIZE or len(frame.digests) % DIGEST_SIZE
-        ):
-            frame = None
-        if frame is None:
+            for payload in others:
+                self._note(decode(payload))
+        except Damaged:
+            damaged = True
+            found = []
+        self.seen, self.searchable, self.attributable = (
+            have + more for have, more in zip((self.seen, self.searchable, self.attributable), counts, strict=True)
+        )
+        if damaged:
             self.state = "damaged"
-        return frame
+        return at, found
+
+    def _head(self, view: memoryview) -> int | None:
+        """Read whose file it is; return where the frames behind that begin, None if that is not there or wrong."""
+        start = bytes(view)
+        if not MAGIC.startswith(start[: len(MAGIC)]):
+            self.state = "damaged"
+            return None
+        try:
+            for at, end in payloads(start, len(MAGIC)):
+                if version(start[at:end]) != VERSION:
+                    self.state = "other version"
+                    return None
+                self._note(decode(start[at:end]))
+                return None if self.state else end
+        except Damaged:
+            self.state = "damaged"
+        return None
+
+    def _check_end(self, file: FileIO, left: int) -> None:
+        """See to it that nothing follows an end: ``left`` bytes that were read, or others in the file."""
+        if self.state == "ended" and (left or file.read(1)):
+            self.state = "damaged"
 
     def _note(self, frame: Frame) -> None:
-        if isinstance(frame, Label):
-            self.labels[frame.number] = frame
-        elif isinstance(frame, Totals):
-            self.totals = frame
-        elif isinstance(frame, End):
-            self.state = "ended"
-        elif isinstance(frame, Begin) and (frame.key != self._key or frame.version != VERSION):
-            self.state = "other key" if frame.version == VERSION else "damaged"
+        match frame:
+            case Begin():
+                self.begin = frame
+                if frame.key != self._key_id:
+                    self.state = "other key"
+            case Label():
+                if frame.number != len(self.labels):
+                    raise Damaged("labels out of order")
+                self.labels.append(frame)
+            case Totals():
+                self.totals = frame
+            case End():
+                self.state = "ended"
 
-    def _interrupted(self, file: BinaryIO, read_from: int) -> str:
+    def _interrupted(self, file: FileIO) -> str:
         """Tell a live file from one cut short; empty if more was written since it was read."""
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return "live"
         fcntl.flock(file, fcntl.LOCK_UN)
-        here = file.tell()
-        return "" if os.fstat(file.fileno()).st_size > here > read_from else "cut short"
+        return "" if os.fstat(file.fileno()).st_size > file.tell() else "cut short"
+
+
+class _Everything:
+    """Finds every output."""
+
+    def walk(self, data: bytes | bytearray | memoryview, at: int, labels: int) -> Walked:
+        """Go through the frames as ``scan_twin.Postings.walk`` does."""
+        found: list[tuple[int, int, int, int]] = []
+
+        def each(_data: bytes, at: int, output: Place) -> None:
+            found.append((at, output.end, 0, 0))
+
+        return (*visit(bytes(data), at, labels, each), found)

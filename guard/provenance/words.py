@@ -1,39 +1,34 @@
 """Text as provenance sees it: a sequence of words, in which markup, white space, case and width do not exist.
 
-NFKC, case-folded, letters and digits only; everything else separates words. Letters of scripts that are written without
-spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) are a word each, so a run of words is a run of text there as
-well. Reformatting (Markdown, line breaks, quotes, punctuation) therefore changes nothing; changing a word does.
+Words are NFKC, case-folded, letters and digits only; everything else separates them, but for marks and invisible
+characters (accents that stand alone, vowel points, soft hyphens, zero-width spaces), which are as if they were not
+there. A letter of a script that is written without spaces (Han, Kana, Thai, Lao, Khmer, Myanmar) is a word, so a run of
+words is a run of text there as well. Reformatting therefore changes nothing; changing a word does.
+
+Code is the lines that look like it, whether a fence stands around them or not, since data sets are often stripped of
+fences: signs such as ``( = ; {`` weighed against letters, on the line and on those beside it. Its tokens are names,
+numbers and signs, in their case, without what formatters put in and take out: space, quotes, commas and semicolons.
 """
 
-import re
-from collections.abc import Iterable, Sequence
-from unicodedata import normalize
+from dataclasses import dataclass
 
-_UNSPACED = (
-    "\u0e01-\u0e2e\u0e81-\u0eae\u1000-\u102a\u1780-\u17b3"  # Thai, Lao, Myanmar, Khmer
-    "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Kana, Han
-)
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
-_ASCII = bytes(ord(chr(byte).lower()) if byte < 128 and chr(byte).isalnum() else 32 for byte in range(256))
+from guard.provenance import grams
 
 
-def words(text: str) -> list[bytes]:
-    """Return the words of ``text`` in order, as UTF-8."""
-    if text.isascii():
-        return text.encode().translate(_ASCII).split()
-    return " ".join(_WORD.findall(normalize("NFKC", text).casefold())).encode().split()
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a text says: its words and the tokens of its code, in UTF-8, one space between them."""
+
+    words: bytes
+    code: bytes
+    """Empty where nothing looks like code. What is code is among the words as well."""
+
+    @property
+    def count(self) -> int:
+        """The number of words."""
+        return self.words.count(b" ") + 1 if self.words else 0
 
 
-def words_of(texts: str | Iterable[str]) -> list[bytes]:
-    """Return the words of one text or of several, one after the other."""
-    if isinstance(texts, str):
-        return words(texts)
-    every: list[bytes] = []
-    for text in texts:
-        every += words(text)
-    return every
-
-
-def joined(parts: Sequence[list[bytes]]) -> list[bytes]:
-    """Return the words of several texts as one sequence."""
-    return parts[0] if len(parts) == 1 else [word for part in parts for word in part]
+def read(text: str) -> Text:
+    """Return the words and the code of any text; lone surrogates separate words."""
+    return Text(*grams.read(text))

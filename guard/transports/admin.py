@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from io import BufferedRandom
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
@@ -13,15 +14,15 @@ from starlette.routing import Route
 from guard.console.page import STYLE, render
 from guard.exchange.snapshot import Snapshot
 from guard.observability.metrics import exposition
+from guard.provenance.formats import FORMATS
 from guard.transports.access import Access, AdminExposedError, read_token
 from guard.transports.listener import Address
+from guard.transports.upload import BadDataError, BadFormatError, NoIndexError, TooLargeError, received
 
 __all__ = ["AdminExposedError", "AdminRuntime", "build_admin", "read_token"]
 
 log = logging.getLogger("guard.admin")
 
-MAX_UPLOAD = 64 * 1024 * 1024
-"""Bytes of a data set that the port checks; larger ones are for ``guard export check``."""
 MAX_DECISIONS = 1000
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -61,10 +62,10 @@ class AdminRuntime(Protocol):
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Return whether requests can be served, and what each part says."""
 
-    def export_check(self, data: bytes, target: str) -> dict[str, Any]:
-        """Return the export gate's verdict on JSON lines; takes its time and runs in a thread.
+    def export_check(self, data: BufferedRandom, target: str, format_: str) -> dict[str, Any]:
+        """Return the export gate's statement on a data set; takes its time and runs in a thread.
 
-        Raises ValueError for data or a target it cannot read.
+        Raises what ``guard.transports.export.check_body`` raises.
         """
 
 
@@ -137,19 +138,21 @@ class _Admin:
         if not target:
             return _error(400, "bad_request", "target: missing; allowed: the name of the model to be trained")
         if self._exporting.locked():
-            return _error(503, "busy", "another data set is being checked")
+            return _error(429, "busy", "another data set is being checked; allowed: one at a time")
         async with self._exporting:
-            parts, size = [], 0
-            async for part in request.stream():
-                size += len(part)
-                if size > MAX_UPLOAD:
-                    return _error(413, "too_large", f"allowed: {MAX_UPLOAD} bytes; use `guard export check` for more")
-                parts.append(part)
             try:
-                return JSONResponse(await asyncio.to_thread(self._runtime.export_check, b"".join(parts), target))
-            except ValueError:
-                log.info("export check: unreadable data or target", exc_info=True)
-                return _error(400, "bad_request", "the body or the target cannot be read; allowed: JSON lines")
+                with await received(request.stream()) as data:
+                    format_ = request.query_params.get("format", "jsonl")
+                    return JSONResponse(await asyncio.to_thread(self._runtime.export_check, data, target, format_))
+            except TooLargeError as error:
+                return _error(413, "too_large", f"allowed: {error.largest} bytes; use `guard export check` for more")
+            except BadFormatError:
+                return _error(400, "bad_request", f"format: allowed: {', '.join(FORMATS)}; each but parquet with .gz")
+            except BadDataError as error:
+                log.info("export check: a data set that cannot be read, line %d", error.line)
+                return _error(400, "bad_data", "a record cannot be read; `guard export check` says why", error.line)
+            except NoIndexError:
+                return _error(409, "no_index", "nothing was recorded here; allowed: a gateway with outputs.receipts")
 
     async def console(self, _: Request) -> Response:
         runtime = self._runtime
@@ -169,8 +172,9 @@ class _Admin:
         return Response(STYLE, media_type="text/css; charset=utf-8")
 
 
-def _error(status: int, code: str, message: str) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message}}, status)
+def _error(status: int, code: str, message: str, line: int = 0) -> Response:
+    place = {"line": line} if line else {}
+    return JSONResponse({"error": {"code": code, "message": message, **place}}, status)
 
 
 async def _failed(_: Request, error: Exception) -> Response:

@@ -46,6 +46,7 @@ DROPPED = frozenset(
         b"connection",
         b"keep-alive",
         b"content-encoding",
+        b"x-guard-receipt",
         b"x-guard-reference",
         b"x-guard-unscanned",
     }
@@ -253,9 +254,14 @@ class GuardedAnswer:
         if refusal is not None:
             await self._refuse(refusal)
             return False
+        if (provenance := self._exchange.services.provenance) is not None:
+            provenance.begun()
         headers = [pair for pair in self._headers if pair[0] not in DROPPED]
         headers.append((b"x-guard-reference", self._exchange.head.reference.encode()))
         headers.extend(extra)
+        receipts = self._receipts()
+        if receipts is not None:
+            headers.append((b"x-guard-receipt", receipts.encode()))
         if self._exchange.marked:
             headers.append((b"x-guard-unscanned", self._exchange.marked.encode()))
         if "header" in self._exchange.snapshot.surface.notice_carriers:
@@ -263,6 +269,12 @@ class GuardedAnswer:
         self._begun = True
         await self._out({"type": "http.response.start", "status": self._status, "headers": headers})
         return True
+
+    def _receipts(self) -> str | None:
+        """Return the ids of the receipts that the answer will have, in one word: ``r-<reference>-0..7``."""
+        first = self._screen.receipt(0) if self._surface.receipts else None
+        choices = self._exchange.inquiry.choices
+        return first if first is None or choices == 1 else f"{first}..{choices - 1}"
 
     async def _error(self, raw: bytes) -> None:
         self._ending = Ending.UPSTREAM if self._status >= 500 else Ending.REJECTED

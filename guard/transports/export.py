@@ -1,34 +1,51 @@
-"""The export gate for data that comes over the admin port."""
+"""The export gate for a data set that comes over the admin port."""
 
-import tempfile
+import time
 from collections.abc import Mapping
+from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
+import guard
 from guard.licensing.license import License
-from guard.provenance.formats import DataError, read
-from guard.provenance.gate import check
-from guard.provenance.judge import judge_of
+from guard.provenance.coverage import Index
+from guard.provenance.formats import DataError, Source, read
+from guard.provenance.gate import Indexed, check
+from guard.provenance.judge import Use, judge_of, related_by
 from guard.provenance.layout import Layout
-from guard.provenance.statement import statement
+from guard.provenance.marks import Key
+from guard.provenance.months import MonthKeys
+from guard.provenance.statement import Asked, Digest, statement
+from guard.transports.upload import BadDataError, BadFormatError, NoIndexError
 
 
-def check_lines(data: bytes, target: str, state_dir: Path, packs: Mapping[str, License]) -> dict[str, Any]:
-    """Return the gate's statement on JSON lines for training ``target``.
+def check_body(
+    file: BufferedRandom,
+    target: str,
+    format_: str,
+    state_dir: Path,
+    packs: Mapping[str, License],
+    digests: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the gate's statement on the records in ``file`` for training ``target``; takes its time.
 
-    Raises ValueError for data that cannot be read and for an index that has never been begun.
+    ``digests`` are those of ``packs``. Raises BadFormatError, BadDataError, NoIndexError, and OSError.
     """
     layout = Layout(state_dir)
     try:
-        key = layout.key.read_bytes()
-    except OSError as error:
-        raise ValueError("no outputs were ever recorded here; allowed: a server with outputs.receipts on") from error
-    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
-        file.write(data)
-        file.flush()
+        key = Key(layout.key.read_bytes())
+    except FileNotFoundError:
+        raise NoIndexError from None
+    index = Index(layout.provenance, MonthKeys(layout.keys), key.master)
+    try:
+        source = Source("-", format=format_, digest=True, stdin=file)
+    except ValueError as error:
+        raise BadFormatError(format_) from error
+    with source:
         try:
-            result = check(read(Path(file.name)), layout.provenance, key=key, judge=judge_of(target, packs))
+            use = Use(judge_of(target, packs), related_by(packs))
+            result = check(read(source), [Indexed(index, key)], use)
         except DataError as error:
-            where = f"line {error.line}: " if error.line else ""
-            raise ValueError(where + str(error).partition(": ")[2]) from error
-    return statement(result, target)
+            raise BadDataError(error.line) from error
+    files = [Digest("", found.sha256 or "") for found in source.reads]
+    return statement(result, Asked(target, guard.__version__, digests, files), time.time())

@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
+from guard.exchange.exchange import Exchange
 from guard.exchange.head import Head
-from guard.exchange.identify import believed, without_own_keys
+from guard.exchange.identify import believed, identify, without_own_keys
+from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Code, Refusal
 from guard.transports.answer import DROPPED, UNUSABLE
 from guard.transports.failure import UpstreamError
@@ -53,7 +55,10 @@ async def pass_through(
             raise UpstreamError(f"GET {head.path}: status {answer.status}")
         body = answer.body
         if match.name == "models" and answer.status == 200:
-            body = encode(without_paths(msgspec.json.decode(body)))
+            listed = without_paths(msgspec.json.decode(body))
+            body = encode(
+                _for_caller(listed, Exchange(runtime.snapshot, runtime.services, head, Inquiry("models", {}, None)))
+            )
     except ClientGone:
         return
     except BodyTooLarge as error:
@@ -72,6 +77,27 @@ async def pass_through(
         return
     runtime.turned_away(refusal)
     await send_refusal(send, refusal, error_shape(head.path))
+
+
+def _for_caller(answer: Any, exchange: Exchange) -> Any:
+    """Return the model list without what the caller would be told is not served here.
+
+    The caller is known by its credential, as its requests are. One whose credential is refused is nobody's caller, and
+    what is only recorded (shadow) hides nothing.
+    """
+    identify(exchange)
+    if exchange.shadows(Code.LICENSE_TERMS) or not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
+        return answer
+    tenant = exchange.tenant
+    bound = tenant.models if tenant is not None else None
+
+    def may_use(card: Any) -> bool:
+        name = card.get("id") if isinstance(card, dict) else None
+        model = exchange.snapshot.serving(name) if isinstance(name, str) else None
+        return model is not None and (bound is None or model.name in bound)
+
+    answer["data"] = [card for card in answer["data"] if may_use(card)]
+    return answer
 
 
 def without_paths(answer: Any) -> Any:

@@ -10,11 +10,13 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
+from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from guard.behavior.observer import Observer
 from guard.evidence.chain import Journal, JournalError
 from guard.exchange.refusal import Refusal
 from guard.exchange.services import Services
@@ -23,7 +25,10 @@ from guard.observability.gauges import KeySetReading, UsageCollector, UsageReadi
 from guard.observability.metrics import Metrics
 from guard.policy.candidate import CandidatePolicy
 from guard.policy.config import Config
+from guard.policy.locations import shipped_licenses
+from guard.policy.packs import pack_digests
 from guard.policy.watch import ActivePolicy
+from guard.provenance.upload import Attempt
 from guard.transports import counts, readings
 from guard.transports.assessors import Assessors
 from guard.transports.beside import LateChecks
@@ -93,6 +98,7 @@ class Runtime:
         self._strangers = Throttle(10, 100, time.monotonic)
         self._stores: Stores | None = None
         self._assessors: Assessors | None = None
+        self._behavior: Observer | None = None
         self.late = LateChecks()
         self._watcher: asyncio.Task[None] | None = None
 
@@ -125,11 +131,15 @@ class Runtime:
         if self._assessors is None:
             self._assessors = Assessors(self.config, self.registry, _failed)
         assessors = await asyncio.to_thread(self._assessors.of_prompts, self.snapshot, starting=True)
-        stores = self._stores = await asyncio.to_thread(Stores, self.config)
+        stores = self._stores = await asyncio.to_thread(Stores, self.config, self._uploaded)
         self.log = Decisions(stores.journal, self.metrics)
+        self._behavior = Observer(stores.behavior, stores.behavior_key, self.metrics, self.log, failed=_failed)
+        if self.snapshot.behavior is not None:
+            self._behavior.start()
         self.services = Services(
             stores.counter, stores.pseudonyms, self.metrics, self.log, stores.recorder, time.time, _failed,
-            churn=Churn(stores.calendar, _suspected), assessors=assessors, answer_assessors=self._assessors.of_answers,
+            behavior=self._behavior, churn=Churn(stores.calendar, _suspected), assessors=assessors,
+            answer_assessors=self._assessors.of_answers,
         )  # fmt: skip
         self.registry.register(self._collector)
         started = {"policy": self.snapshot.hash, "mode": self.snapshot.mode.value}
@@ -159,6 +169,9 @@ class Runtime:
         if self._assessors is not None:
             assessors, self._assessors = self._assessors, None
             await asyncio.to_thread(assessors.close)
+        if self._behavior is not None:
+            behavior, self._behavior = self._behavior, None
+            await asyncio.to_thread(behavior.close)
         self.log.append("stop", {"policy": self.snapshot.hash})
         self.registry.unregister(self._collector)
         await asyncio.to_thread(self.candidate.stop)
@@ -286,11 +299,13 @@ class Runtime:
         """Return everything owed for serving the configured models."""
         return readings.obligation_facts(self.snapshot)
 
-    def export_check(self, data: bytes, target: str) -> dict[str, Any]:
-        """Return the export gate's statement on JSON lines. Raises ValueError for data it cannot read."""
-        from guard.transports.export import check_lines  # noqa: PLC0415 - rarely needed, and not by a request
+    def export_check(self, data: BufferedRandom, target: str, format_: str) -> dict[str, Any]:
+        """Return the export gate's statement on a data set. Raises what ``guard.transports.export`` does."""
+        from guard.transports.export import check_body  # noqa: PLC0415 - rarely needed, and not by a request
 
-        statement = check_lines(data, target, Path(self.config.state_dir), self.snapshot.packs)
+        digests = pack_digests([shipped_licenses(), *map(Path, self.config.policies)])
+        state_dir = Path(self.config.state_dir)
+        statement = check_body(data, target, format_, state_dir, self.snapshot.packs, digests)
         self.metrics.export_check(str(statement["verdict"]))
         self.log.append("export_check", {"target": target, "verdict": statement["verdict"]})
         return statement
@@ -312,10 +327,21 @@ class Runtime:
             "spool_records": stores.counter.spool_records,
             "ledger": str(mismatch) if mismatch else "ok" if stores.counter.ledger_up else "down",
             "audit": "off" if stores.journal is None else stores.journal.error or "ok",
+            "behavior": "off" if self._behavior is None else self._behavior.error or "ok",
             "provenance": "off" if stores.recorder is None else stores.recorder.error or "ok",
+            "signing": "off" if stores.signer is None else stores.signer.error or "ok",
         }
         unspoolable = spool is not None and self.config.usage.disk_full == "refuse"
         return not unspoolable and mismatch is None, facts
+
+    def _uploaded(self, attempt: Attempt) -> None:
+        """Count a run of the upload command, and say it where it failed: never the command, which may hold secrets."""
+        self.metrics.upload(attempt.outcome)
+        if attempt.outcome != "uploaded":
+            log.error(
+                "index: %s/%s was not uploaded: %s; tried again in %.0f s",
+                attempt.month, attempt.name, attempt.reason, attempt.wait,
+            )  # fmt: skip
 
     def _policy_files(self) -> str:
         if self.active.restored:
@@ -339,6 +365,7 @@ class Runtime:
             attested=self.snapshot.attested,
             candidate=self.candidate.reading(),
             churn={measure.source: measure.ratio for measure in self._churn()},
+            behavior=self._behavior.table.identities() if self._behavior is not None else {},
             key_sets=[KeySetReading(*state) for state in self.active.key_sets.states()],
         )
 

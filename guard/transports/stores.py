@@ -1,15 +1,20 @@
 """The stores of one process, opened in order and closed in the opposite one: nothing is written into a closed one."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import lru_cache
 from pathlib import Path
 
+from guard.behavior.address import behavior_key, open_store
 from guard.evidence.chain import Journal
+from guard.evidence.seal import Sealer
+from guard.evidence.signing import Signer
 from guard.policy.config import Config
 from guard.provenance.layout import Layout
+from guard.provenance.months import MonthKeys
 from guard.provenance.recorder import Recorder
+from guard.provenance.upload import Attempt, Uploader
 from guard.transports.instance import Instance
 from guard.usage.address import open_ledger, sqlite_url
 from guard.usage.counter import UsageCounter
@@ -26,14 +31,16 @@ STOP_SECONDS = 10.0
 class Stores:
     """Ledger, audit chain and provenance index as ``config`` names them.
 
-    Opening raises whatever a store raises that cannot do its work (LedgerError, SpoolError, OSError ...); what was
-    opened before is closed again.
+    Opening raises whatever a store raises that cannot do its work (LedgerError, SigningError, OSError ...); what was
+    opened before is closed again. ``uploaded`` is told, in another thread, of every run of the upload command.
     """
 
     journal: Journal | None = None
     recorder: Recorder | None = None
+    signer: Signer | None = None
+    """Signs receipts; None where none are kept in the audit chain."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, uploaded: Callable[[Attempt], None] = lambda _attempt: None) -> None:
         state = Path(config.state_dir).absolute()
         state.mkdir(parents=True, exist_ok=True)
         layout = Layout(state)
@@ -49,7 +56,11 @@ class Stores:
             self.calendar = Calendar(config.usage.zone, kinds)
             self.pseudonyms = keyring.pseudonyms(self.calendar)
             if config.evidence.audit:
-                self.journal = Journal(layout.audit, instance=instance.name, fsync=config.evidence.fsync)
+                if config.outputs.receipts:
+                    self.signer = Signer(layout.signing)
+                sealer = Sealer(self.signer) if self.signer is not None else None
+                fsync = config.evidence.fsync
+                self.journal = Journal(layout.audit, instance=instance.name, fsync=fsync, sealer=sealer)
                 self.journal.start()
                 closing.callback(self.journal.close)
             url = config.usage.ledger or sqlite_url(state / "ledger.db") + "?synchronous=full" * config.usage.fsync
@@ -68,16 +79,25 @@ class Stores:
             self.counter.start()
             closing.callback(self.counter.stop, STOP_SECONDS)
             self._ledger = ledger
+            self.behavior = open_store(url, state)
+            self.behavior_key = behavior_key(keyring)
             self.began: Mapping[Kind, str] = {}
             """The oldest day and the oldest period of every kind in the ledger; empty until it has said so."""
             self.look_back()
             if config.outputs.receipts:
+                if config.outputs.upload:
+                    uploader = Uploader(layout.provenance, config.outputs.upload, attempted=uploaded)
+                    uploader.start()
+                    closing.callback(uploader.close, STOP_SECONDS)
                 self.recorder = Recorder(
                     layout.provenance,
                     load_or_create_key(layout.key),
+                    MonthKeys(layout.keys),
                     instance.name,
                     self.journal,
                     fingerprints=config.outputs.fingerprints,
+                    minutes=config.outputs.segment_minutes,
+                    keep_months=config.outputs.keep_months,
                 )
                 self.recorder.start()
                 closing.callback(self.recorder.close, STOP_SECONDS)
@@ -99,5 +119,5 @@ class Stores:
             }
 
     def close(self) -> None:
-        """Flush and close everything; idempotent. Takes up to 20 seconds when a store does not answer."""
+        """Flush and close everything; idempotent. Takes up to 30 seconds when a store does not answer."""
         self._closing.close()

@@ -56,6 +56,9 @@ class OutputGate(Protocol):
     def blocked(self, choice: int) -> Refusal | None:
         """The refusal that ended ``choice``, if a blocking rule hit any of its channels."""
 
+    def receipt(self, choice: int) -> str | None:
+        """The id of the receipt that the choice will have, by its index in the answer; None if it gets none."""
+
 
 class AnswerStream(Protocol):
     """Bytes of a streamed answer in, bytes that may leave out. One per response; sans-I/O."""
@@ -88,12 +91,17 @@ class GarbledAnswer(Exception):
 class Dialect(Protocol):
     """One API dialect."""
 
+    @property
+    def receipts(self) -> bool:
+        """Whether ``answered`` can return anything."""
+
     def parse(self, document: dict[str, Any]) -> Inquiry:
         """Type the body's fields in place and return the inquiry. Raises Malformed."""
 
     def screen_answer(self, inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) -> dict[str, Any]:
         """Feed every text of an unstreamed ``answer`` to ``gate`` and return the answer with blocked choices ended
-        (their text cut at the cleared length, the dialect's content-filter ending, ``guard`` facts).
+        (their text cut at the cleared length, the dialect's content-filter ending, ``guard`` facts), and with the id of
+        each choice's receipt as ``guard.receipt``.
         """
 
     def answered(self, answer: dict[str, Any]) -> list["Answered"]:

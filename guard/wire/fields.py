@@ -147,6 +147,17 @@ def _logprobs_included(value: Any) -> Any:
     return True if "message.output_text.logprobs" in value else None
 
 
+def _forced(value: Any) -> Any:
+    """A tool choice that makes the answer a call: all but ``auto`` and ``none`` in the three dialects' forms."""
+    if type(value) is dict:
+        return True if value.get("type") not in {"auto", "none"} and value.get("mode") != "auto" else None
+    return True if value == "required" else None
+
+
+def _stated(value: Any) -> Any:  # noqa: ARG001 - whatever it is: the default is to be told nothing
+    return True
+
+
 HARMLESS_KWARGS = frozenset({"enable_thinking", "thinking", "reasoning_effort"})
 """Keys of ``chat_template_kwargs`` that only switch reasoning; any other is a use of ``chat_template``."""
 
@@ -178,6 +189,8 @@ _SEED = Field(integer(INT64_MIN, INT64_MAX))
 _TRUNCATE = Field(integer(-1, INT64_MAX))
 _SIDE = Field(choice("left", "right"))
 _RESPONSE_FORMAT = Field(mapping, "guided", _format)
+_TOOL_CHOICE = Field(either(dict, mapping, choice("none", "auto", "required")), "guided", _forced)
+_IGNORE_EOS = Field(boolean, "length", _present)
 
 # Fields that several surfaces share.
 
@@ -241,8 +254,8 @@ _GENERATION: dict[str, Field] = {
     "stream_options": Field(record(include_usage=boolean, continuous_usage_stats=boolean)),
     "stream_interval": Field(integer(1)),
     "stop_token_ids": Field(_TOKEN_IDS),
-    "ignore_eos": _FLAG,
-    "min_tokens": Field(integer(0)),
+    "ignore_eos": _IGNORE_EOS,
+    "min_tokens": Field(integer(0), "length", _above(0)),
     "skip_special_tokens": _FLAG,
     "spaces_between_special_tokens": _FLAG,
     "add_special_tokens": _FLAG,
@@ -251,7 +264,7 @@ _GENERATION: dict[str, Field] = {
     "prompt_logprobs": Field(integer(-1), "prompt_logprobs", _tokens),
     "allowed_token_ids": Field(_TOKEN_IDS, "logit_bias", _present),
     "bad_words": Field(_STRINGS.read, "logit_bias", _present),
-    "routed_experts_prompt_start": Field(integer(0), "routed_experts", _present),
+    "routed_experts_prompt_start": Field(integer(0), "routed_experts", _stated),
     "return_token_offsets": _FLAG,
     "repetition_detection": Field(
         record(max_pattern_size=integer(), min_pattern_size=integer(), min_count=integer()),
@@ -269,7 +282,7 @@ CHAT: Table = {
     "messages": Field(array),
     "documents": Field(listed(members(text, "an object of strings"), "an array of objects")),
     "tools": Field(array),
-    "tool_choice": Field(either(dict, mapping, choice("none", "auto", "required"))),
+    "tool_choice": _TOOL_CHOICE,
     "parallel_tool_calls": _FLAG,
     "max_completion_tokens": Field(integer(0), "length", _length),
     "logprobs": Field(boolean, "logprobs", _present),
@@ -346,7 +359,7 @@ RESPONSES: Table = {
     "text": Field(mapping, "guided", _nested_format),
     "structured_outputs": Field(mapping, "guided", _present),
     "tools": Field(array),
-    "tool_choice": Field(either(dict, mapping, choice("none", "auto", "required"))),
+    "tool_choice": _TOOL_CHOICE,
     "truncation": Field(choice("auto", "disabled")),
     "watermarking": Field(boolean, "watermark_opt_out", _refused),
     "chat_template_kwargs": _TEMPLATE["chat_template_kwargs"],
@@ -362,7 +375,7 @@ RESPONSES: Table = {
     "seed": _SEED,
     "stop": _STOP,
     "stop_token_ids": Field(_TOKEN_IDS),
-    "ignore_eos": _FLAG,
+    "ignore_eos": _IGNORE_EOS,
     "skip_special_tokens": _FLAG,
     "include_stop_str_in_output": _FLAG,
 }
@@ -372,7 +385,7 @@ COUNT_TOKENS: Table = {
     "messages": Field(array),
     "system": Field(either(str, text, array)),
     "tools": Field(array),
-    "tool_choice": _ANY_OBJECT,
+    "tool_choice": Field(mapping, "guided", _forced),
     "thinking": _ANY_OBJECT,
     "output_config": Field(mapping, "guided", _nested_format),
     "chat_template_kwargs": _TEMPLATE["chat_template_kwargs"],

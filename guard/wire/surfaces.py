@@ -5,7 +5,7 @@ inference routes outside ``/v1`` that its own API key does not cover.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from guard.exchange.inquiry import Inquiry
@@ -48,6 +48,7 @@ class Spoken:
     answered: TellAnswered
     open_stream: OpenStream
     refusal: Shape
+    receipts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ class Surface:
     def open_stream(self) -> OpenStream:
         """The answer half for a streamed answer."""
         return self.dialect.open_stream
+
+    @property
+    def receipts(self) -> bool:
+        """Whether its answers hold choices, each of which gets a receipt."""
+        return self.dialect.receipts
 
     @property
     def refusal(self) -> Shape:
@@ -158,7 +164,7 @@ def _spoken(parse: Parse, answers: Answers, shape: Shape = openai_shape) -> Spok
 
 
 def _plain(parse: Parse, shape: Shape = openai_shape) -> Spoken:
-    return _spoken(parse, plain_answers, shape)
+    return replace(_spoken(parse, plain_answers, shape), receipts=False)
 
 
 _RERANK = Surface("rerank", _plain(pooling.parse_rerank), "rerank")

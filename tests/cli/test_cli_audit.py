@@ -6,6 +6,8 @@ import pytest
 
 from guard.cli.main import run
 from guard.evidence.chain import Journal
+from guard.evidence.seal import Sealer
+from guard.evidence.signing import PUBLIC, Signer
 from guard.provenance.layout import Layout
 
 
@@ -75,3 +77,37 @@ def test_the_state_directory_is_that_of_the_configuration_in_the_environment(jou
     assert run(["audit", "verify"]) == 65
     monkeypatch.setenv("GUARD_CONFIG", "other.yaml")
     assert run(["audit", "verify"]) == 0
+
+
+def test_seals_are_checked_by_the_keys_beside_the_journals(journal, tmp_path, capsys):
+    layout = Layout(tmp_path / "state")
+    sealed = Journal(layout.audit, instance="guard-1", sealer=Sealer(Signer(layout.signing)))
+    sealed.start()
+    sealed.append("receipt", {"id": "r-a-0", "model": "tiny"})
+    sealed.close()
+    for where in ([], [str(layout.audit)], [str(sealed.path)]):
+        assert run(["audit", "verify", *where]) == 0
+        shown = capsys.readouterr().out
+        assert "1 seals over 1 receipts and declarations are of the leaves before them" in shown
+        assert "not checked: the signatures" not in shown
+        assert "have no seal" not in shown
+    (layout.signing / PUBLIC).rename(tmp_path / "kept.json")
+    assert run(["audit", "verify"]) == 0
+    assert "not checked: the signatures of the seals; give --keys" in capsys.readouterr().out
+    assert run(["audit", "verify", "--keys", "kept.json", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["seals"], shown["sealed"], shown["unsealed"], shown["signatures"]) == (1, 1, 0, True)
+    Signer(tmp_path / "elsewhere")
+    assert run(["audit", "verify", "--keys", "elsewhere/keys.json"]) == 1
+    assert "which is not one of those given" in capsys.readouterr().out
+    assert run(["audit", "verify", "--keys", "nothing.json"]) == 78
+
+
+def test_receipts_without_a_seal_are_counted_and_the_first_is_named(journal, tmp_path, capsys):
+    journal.start()
+    journal.append("receipt", {"id": "r-a-0"})
+    journal.close()
+    assert run(["audit", "verify"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 receipts and declarations have no seal, the first at " in shown
+    assert "guard-0.jsonl:5\n" in shown

@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from guard.licensing.capability import CAPABILITIES
 from guard.wire import fields, surfaces
 
 HERE = Path(__file__).parent
@@ -27,11 +29,13 @@ TABLES = {
     "tokenize": fields.TOKENIZE,
     "detokenize": fields.DETOKENIZE,
 }
-CAPABILITIES = {
-    "logprobs", "prompt_logprobs", "logprob_token_ids", "token_ids", "echo", "samples", "logit_bias", "guided",
-    "prompt_embeds", "kv_transfer", "routed_experts", "chat_template", "stored", "extra_args", "watermark_opt_out",
-    "prefill", "length", "caller_ids",
-}  # fmt: skip
+HARMLESS = [
+    (surface, field)
+    for entry in yaml.safe_load((HERE / "harmless.yaml").read_text(encoding="utf-8"))
+    for surface in entry.get("surfaces", TABLES)
+    for field in entry["fields"]
+]
+"""Fields on which nothing rules; every entry of the file says why."""
 
 
 def test_the_extract_covers_every_table():
@@ -43,9 +47,48 @@ def test_every_field_of_vllm_is_in_the_table_and_no_other(surface):
     assert set(TABLES[surface]) == set(EXTRACT["fields"][surface])
 
 
+@pytest.mark.parametrize("surface", TABLES)
+def test_every_field_of_vllm_is_ruled_on_or_judged_harmless(surface):
+    """A field that vLLM adds is neither: whoever adds it to the table decides which."""
+    ruled = {name for name, field in TABLES[surface].items() if field.capability is not None}
+    harmless = {field for where, field in HARMLESS if where == surface}
+    assert set(EXTRACT["fields"][surface]) - ruled - harmless == set()
+
+
+def test_nothing_is_judged_harmless_that_is_ruled_on_or_gone():
+    for surface, field in HARMLESS:
+        found = TABLES[surface].get(field)
+        # A field may be ruled on where it forces or bounds something, and be an ordinary one elsewhere.
+        assert found is None or found.capability is None, (surface, field)
+    names = {name for table in TABLES.values() for name in table}
+    assert {field for _, field in HARMLESS} <= names
+    assert len(HARMLESS) == len(set(HARMLESS))
+
+
 def test_capabilities_are_the_published_names():
     used = {field.capability for table in TABLES.values() for field in table.values()}
-    assert used - {None} == CAPABILITIES
+    assert used - {None} == CAPABILITIES.keys()
+
+
+@pytest.mark.parametrize("surface", TABLES)
+def test_the_published_fields_of_every_capability_are_those_of_the_table(surface):
+    """``guard.licensing.capability`` names for people what ``guard.wire.fields`` rules on; parsers add a few uses."""
+    ruled = {(field.capability, name) for name, field in TABLES[surface].items() if field.capability is not None}
+    named = {
+        (capability, field.partition(":")[0])
+        for capability, known in CAPABILITIES.items()
+        for field in known.fields.get("embeddings" if surface == "cohere_embed" else surface, ())
+    }
+    if surface == "cohere_embed":  # one name for two paths
+        assert ruled - named <= {("length", "max_tokens")}
+        return
+    assert ruled - named == set()
+    assert {name for _, name in named} <= TABLES[surface].keys()
+    assert {(capability, name) for capability, name in named - ruled if name not in BY_PARSERS} == set()
+
+
+BY_PARSERS = {"prompt", "prompt_embeds", "messages", "input", "echo"}
+"""Fields that are a use by what is in them, which the parser of the surface sees."""
 
 
 @pytest.mark.parametrize("route", EXTRACT["routes"])

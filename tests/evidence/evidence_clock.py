@@ -4,8 +4,8 @@
 class Clock:
     """Epoch seconds that advance by a millisecond per reading."""
 
-    def __init__(self) -> None:
-        self.now = 1_795_000_000.0
+    def __init__(self, now: float = 1_795_000_000.0) -> None:
+        self.now = now
 
     def __call__(self) -> float:
         self.now += 0.001

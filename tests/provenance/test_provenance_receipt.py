@@ -5,11 +5,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from provenance_world import KEY, NOW, finished, prose
 
+from guard.evidence.envelope import canonical
 from guard.licensing.license import License, OutputRule, OutputUse, Status
+from guard.provenance.declaration import KEPT, Declaration, Declarations
 from guard.provenance.receipt import Receipts, key_id, receipt_id
-from guard.provenance.words import words
+from guard.provenance.words import read
 
 MARKUP = st.sampled_from([" ", "\n", "\n\n- ", " **", "** ", "\t", " \u2014 ", "... ", "\u00a0"])
+LLAMA = License(
+    "llama-2", "Llama 2", "2023-07-18", Status.CONFIRMED, "llama", "llama-2",
+    output_use=OutputUse(OutputRule.NO_TRAINING_OTHER_LLM, clause="1.b.v"),
+)  # fmt: skip
+
+
+def words(text):
+    return read(text).words
 
 
 @settings(max_examples=25, deadline=None)
@@ -41,18 +51,63 @@ def test_a_key_is_16_to_64_bytes_long(size):
 
 
 def test_a_receipt_names_licenses_with_their_clause_on_outputs():
-    llama = License(
-        "llama-2", "Llama 2", "2023-07-18", Status.CONFIRMED, "llama", "llama-2",
-        output_use=OutputUse(OutputRule.NO_TRAINING_OTHER_LLM, clause="1.b.v"),
-    )  # fmt: skip
     receipts = Receipts(KEY)
-    facts = finished("abc", 2, licenses=(llama, "own"), identity=-1, completion_tokens=9)
-    receipt = receipts.make(facts, receipts.digest_prompt([b"hi"]), receipts.digest([b"hello"]))
+    facts = finished("abc", 2, licenses=(LLAMA, "own"), identity=-1, completion_tokens=9)
+    receipt = receipts.make(facts, receipts.digest_prompt(b"hi"), receipts.digest(b"hello"))
     assert receipt.id == receipt_id("abc", 2) == facts.id == "r-abc-2"
     assert receipt.licenses == (("llama-2", "1.b.v"), ("own", ""))
     noted = receipt.facts()
     assert noted["identity"] == "ffffffffffffffff"
     assert noted["answered"] == NOW
-    assert noted["output_digest"] == receipts.digest([b"hello"]).hex()
+    assert noted["policy"] == "f00d"
+    assert noted["output_digest"] == receipts.digest(b"hello").hex()
     assert "time" not in noted
     assert receipts.make(finished(identity=None), None, None).facts()["identity"] is None
+
+
+@pytest.mark.parametrize("told", [2**60, -1, 2.5, "12", True, {"a": 1}, None])
+def test_what_the_server_behind_tells_can_always_be_signed(told):
+    receipt = Receipts(KEY).make(finished(prompt_tokens=told, finish_reason=["stop"]), None, None)
+    assert (receipt.prompt_tokens, receipt.finish_reason) == (None, None)
+    assert canonical(receipt.facts())
+    assert Receipts(KEY).make(finished(prompt_tokens=7), None, None).prompt_tokens == 7
+
+
+def declaration(**changes):
+    facts = {
+        "reference": "q1", "time": NOW, "tenant": "shop", "identity": -1, "source": "header", "purpose": "train:mine",
+        "model": "tiny", "licenses": (LLAMA, "own"), "verdict": "deny", "clause": "1.b.v",
+    }  # fmt: skip
+    return Declaration(**facts | changes)
+
+
+def test_a_declaration_says_who_stated_what_and_what_became_of_it():
+    assert declaration().facts() == {
+        "id": "d-q1", "declared": NOW, "tenant": "shop", "identity": "ffffffffffffffff", "source": "header",
+        "purpose": "train:mine", "model": "tiny", "licenses": (("llama-2", "1.b.v"), ("own", "")), "verdict": "deny",
+        "clause": "1.b.v",
+    }  # fmt: skip
+    assert canonical(declaration(model=None, identity=None, licenses=()).facts())
+
+
+def test_the_same_is_declared_once_a_day():
+    declarations = Declarations()
+    assert declarations.new(declaration())
+    assert not declarations.new(declaration(reference="q2", time=NOW + 60, licenses=("llama-2",)))
+    for other in (
+        {"tenant": "other"}, {"identity": 8}, {"source": "key"}, {"purpose": "serve"}, {"model": "big"},
+        {"verdict": "allow"}, {"clause": "2"},
+    ):  # fmt: skip
+        assert declarations.new(declaration(**other)), other
+        assert not declarations.new(declaration(**other)), other
+    assert declarations.new(declaration(time=NOW + 86_400))
+
+
+def test_what_is_remembered_of_declarations_has_an_end(monkeypatch):
+    monkeypatch.setattr("guard.provenance.declaration.KEPT", 3)
+    declarations = Declarations()
+    assert KEPT > 1000
+    assert [declarations.new(declaration(identity=user)) for user in (1, 2, 3, 1, 4, 1)] == [
+        True, True, True, False, True, True,
+    ]  # fmt: skip
+    assert len(declarations._known) <= 3

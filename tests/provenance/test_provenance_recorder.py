@@ -1,16 +1,16 @@
 """What the runtime hands over becomes receipts in the journal and records in the index."""
 
 import pytest
-from provenance_world import KEY, NOW, Clock, prose
+from provenance_world import KEY, NOW, Clock, keys_of, prose, read_index
 
 from guard.evidence.chain import Journal, JournalError
 from guard.evidence.entry import read
 from guard.evidence.verify import verify
-from guard.provenance.coverage import Index
+from guard.provenance.counts import read_counts
 from guard.provenance.layout import Layout, month_of
 from guard.provenance.receipt import Receipts
 from guard.provenance.recorder import Recorder
-from guard.provenance.words import words
+from guard.provenance.words import read as words_of
 
 
 def answer(recorder, number=0, **changes):
@@ -30,7 +30,7 @@ def layout(tmp_path):
 def test_an_answer_leaves_a_receipt_and_a_record_but_no_text(layout):
     journal = Journal(layout.audit, instance="a", clock=Clock())
     journal.start()
-    recorder = Recorder(layout.provenance, KEY, "a", journal, clock=Clock())
+    recorder = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "a", journal, clock=Clock())
     recorder.start()
     assert answer(recorder) == "r-q0-0"
     assert recorder.healthy
@@ -42,18 +42,18 @@ def test_an_answer_leaves_a_receipt_and_a_record_but_no_text(layout):
     assert entry.facts == {
         "id": "r-q0-0", "answered": NOW, "tenant": "shop", "identity": "0000000000000007", "model": "tiny",
         "licenses": [["llama-2", ""]], "policy": "f00d", "purpose": "serve", "surface": "chat",
-        "prompt_digest": Receipts(KEY).digest_prompt(words("What is it?")).hex(),
-        "output_digest": Receipts(KEY).digest(words(prose(0))).hex(),
+        "prompt_digest": Receipts(KEY).digest_prompt(words_of("What is it?").words).hex(),
+        "output_digest": Receipts(KEY).digest(words_of(prose(0)).words).hex(),
         "prompt_tokens": 4, "completion_tokens": 150, "finish_reason": "stop",
     }  # fmt: skip
     assert prose(0).split()[3] not in journal.path.read_text()
-    assert [output.receipt for output, _ in Index(layout.provenance, KEY).outputs()] == ["r-q0-0"]
+    assert [output.receipt for output, _ in read_index(layout.provenance)[0]] == ["r-q0-0"]
 
 
 def test_an_overrun_index_still_leaves_a_receipt_without_digests(layout):
     journal = Journal(layout.audit, instance="a", clock=Clock())
     journal.start()
-    recorder = Recorder(layout.provenance, KEY, "a", journal, clock=Clock())
+    recorder = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "a", journal, clock=Clock())
     recorder.writer._limit = 0
     recorder.start()
     assert answer(recorder) == "r-q0-0"
@@ -63,9 +63,9 @@ def test_an_overrun_index_still_leaves_a_receipt_without_digests(layout):
     assert entry.facts["output_digest"] is None
     assert entry.facts["id"] == "r-q0-0"
     assert recorder.journaled == 1
-    index = Index(layout.provenance, KEY)
-    assert list(index.outputs()) == []
-    assert index.coverage.months["2026-11"].dropped == 1
+    found, coverage = read_index(layout.provenance)
+    assert found == []
+    assert coverage.months["2026-11"].dropped == 1
 
 
 def test_a_journal_that_refuses_does_not_stop_the_index(layout):
@@ -73,17 +73,17 @@ def test_a_journal_that_refuses_does_not_stop_the_index(layout):
         def append(self, kind, facts):
             raise JournalError("no")
 
-    recorder = Recorder(layout.provenance, KEY, "a", Refusing(), clock=Clock())
+    recorder = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "a", Refusing(), clock=Clock())
     recorder.start()
     answer(recorder, 0)
     answer(recorder, 1)
     recorder.close()
     assert (recorder.journaled, recorder.refused) == (0, 2)
-    assert len(list(Index(layout.provenance, KEY).outputs())) == 2
+    assert len(read_index(layout.provenance)[0]) == 2
 
 
 def test_choices_of_one_request_share_their_prompt(layout, monkeypatch):
-    recorder = Recorder(layout.provenance, KEY, "a", None, clock=Clock())
+    recorder = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "a", None, clock=Clock())
     looked = []
     echo = recorder.writer._fingerprinter.echo
     monkeypatch.setattr(recorder.writer._fingerprinter, "echo", lambda prompt: looked.append(prompt) or echo(prompt))
@@ -96,8 +96,43 @@ def test_choices_of_one_request_share_their_prompt(layout, monkeypatch):
     assert recorder.writer._prompt is None
 
 
+def test_exchanges_are_counted_beside_the_segment_from_the_first_byte_to_the_last_choice(layout):
+    recorder = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "a", None, clock=Clock())
+    recorder.start()
+    (segment,) = layout.provenance.rglob("*.segment")
+    recorder.begun()
+    recorder.begun()
+    assert read_counts(segment)[:3] == (2, 0, 0)
+    answer(recorder, 0)
+    recorder.ended()
+    assert read_counts(segment)[:3] == (2, 1, 1)
+    recorder.ended()
+    recorder.close()
+    assert read_index(layout.provenance)[1].complete
+
+
+def test_a_month_that_is_kept_no_longer_is_shredded_and_put_on_record(layout):
+    old, kept = Clock(NOW - 90 * 86_400), Clock(NOW - 40 * 86_400)
+    for clock in (old, kept):
+        recorder = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "a", None, clock=clock)
+        recorder.start()
+        answer(recorder)
+        recorder.close()
+    journal = Journal(layout.audit, instance="a", clock=Clock())
+    journal.start()
+    recorder = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "a", journal, clock=Clock(), keep_months=1)
+    recorder.start()
+    recorder.close()
+    journal.close()
+    (entry,) = [entry for entry in read(journal.path) if entry.kind == "shredded"]
+    assert entry.facts == {"month": "2026-08", "segments": 1}
+    assert keys_of(layout.provenance).months() == ["2026-10", "2026-11"]
+
+
 def test_the_layout_keeps_the_key_out_of_the_index(layout):
     assert layout.provenance not in layout.key.parents
+    assert layout.provenance not in layout.keys.parents
+    assert layout.keys == keys_of(layout.provenance).directory
     assert layout.audit not in layout.key.parents
     assert month_of(NOW) == "2026-11"
     assert month_of(0.0) == "1970-01"

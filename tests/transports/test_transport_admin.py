@@ -9,8 +9,9 @@ from prometheus_client import CollectorRegistry
 
 from guard.exchange.snapshot import IdentityPolicy, Mode, Snapshot, SurfacePolicy
 from guard.observability.metrics import Metrics
-from guard.transports import admin as admin_module
+from guard.transports import upload
 from guard.transports.admin import AdminExposedError, build_admin, read_token
+from guard.transports.upload import BadDataError, BadFormatError, NoIndexError
 from guard.usage.thresholds import AtLimit
 
 TOKEN = "correct-horse-battery-staple"
@@ -63,12 +64,17 @@ class FakeRuntime:
     def ready(self):
         return self.is_ready, {"spool": self.is_ready}
 
-    def export_check(self, data, target):
-        if data == b"boom":
+    def export_check(self, data, target, format_):
+        body = data.read()
+        if body == b"boom":
             raise OSError("secret path")
-        if data == b"bad":
-            raise ValueError("secret line")
-        self.checked.append((data, target))
+        if body == b"bad":
+            raise BadDataError(3)
+        if body == b"never":
+            raise NoIndexError
+        if format_ == "docx":
+            raise BadFormatError(format_)
+        self.checked.append((body, target, format_))
         return {"verdict": "deny"}
 
 
@@ -174,11 +180,15 @@ def test_a_reload_says_how_it_went(local, runtime):
 
 def test_an_export_check_runs_and_its_errors_say_nothing_of_the_inside(local, runtime, monkeypatch, caplog):
     assert call(local, "POST", "/api/v1/export/check?target=mine", body=b'{"a":1}\n').json == {"verdict": "deny"}
-    assert runtime.checked == [(b'{"a":1}\n', "mine")]
+    call(local, "POST", "/api/v1/export/check?target=mine&format=csv", body=b"a\n1\n")
+    assert runtime.checked == [(b'{"a":1}\n', "mine", "jsonl"), (b"a\n1\n", "mine", "csv")]
     assert call(local, "POST", "/api/v1/export/check", body=b"{}").status == 400
     bad = call(local, "POST", "/api/v1/export/check?target=mine", body=b"bad")
-    assert (bad.status, b"secret" in bad.body) == (400, False)
-    monkeypatch.setattr(admin_module, "MAX_UPLOAD", 10)
+    assert (bad.status, bad.json["error"]["line"]) == (400, 3)
+    unknown = call(local, "POST", "/api/v1/export/check?target=mine&format=docx", body=b"x")
+    assert (unknown.status, "jsonl" in unknown.json["error"]["message"]) == (400, True)
+    assert call(local, "POST", "/api/v1/export/check?target=mine", body=b"never").status == 409
+    monkeypatch.setattr(upload, "LARGEST", 10)
     assert call(local, "POST", "/api/v1/export/check?target=mine", body=b"x" * 11).status == 413
 
 

@@ -153,7 +153,12 @@ def test_a_stream_flows_and_is_counted_before_its_first_byte(tmp_path):
             counted_at.append(guard.users("llama-2"))
             assert reply.status == 200
             assert reply.complete
-            assert b"".join(inner.chunks) == reply.body
+            receipt = b',"guard":{"receipt":"r-' + reply.headers[b"x-guard-reference"] + b'-0"}'
+            assert json.loads(b"".join(inner.chunks[3:4])[6:])["choices"][0]["finish_reason"] == "stop"
+            assert reply.body.count(receipt) == 1
+            plain = [json.loads(event[6:]) for event in reply.body.replace(receipt, b"").split(b"\n\n")[:-2]]
+            assert plain == [json.loads(event[6:]) for event in inner.chunks[:-1]]
+            assert reply.body.endswith(b"data: [DONE]\n\n")
             assert counted_at == [1]
 
     run(story())
@@ -310,6 +315,17 @@ def test_the_model_list_does_not_show_where_the_weights_lie(tmp_path):
             reply = await guard.post(b"", path="/v1/models", method="GET")
             assert reply.json["data"][0]["root"] == "tiny"
             assert b"/srv" not in reply.body
+
+    run(story())
+
+
+@pytest.mark.parametrize(("mode", "listed"), [("enforce", ["tiny", "free"]), ("shadow", ["tiny", "elsewhere", "free"])])
+def test_the_model_list_names_what_is_served_and_hides_nothing_in_shadow(tmp_path, mode, listed):
+    async def story():
+        models = {"object": "list", "data": [{"id": name} for name in ("tiny", "elsewhere", "free")]}
+        async with guarded(tmp_path, Inner(models), f"mode: {mode}\n{CONFIG}") as guard:
+            reply = await guard.post(b"", path="/v1/models", method="GET")
+            assert [card["id"] for card in reply.json["data"]] == listed
 
     run(story())
 

@@ -120,6 +120,18 @@ def test_nor_is_it_with_a_request_that_carries_no_text(tmp_path):
     assert b"x-guard-namespace" not in forwarded
 
 
+def test_the_model_list_is_the_callers_own(tmp_path):
+    async def story(*headers):
+        server = Inner({"object": "list", "data": [{"id": "tiny"}, {"id": "small"}]})
+        async with guarded(tmp_path, server, CONFIG, terms=TERMS, desk=digest_key("desk-key")) as guard:
+            reply = await guard.post(b"", path="/v1/models", method="GET", headers=headers)
+            return [card["id"] for card in reply.json["data"]]
+
+    assert run(story(bearer("desk-key"))) == ["tiny"]
+    assert run(story(bearer(token()))) == ["tiny", "small"]
+    assert run(story()) == ["tiny", "small"]
+
+
 def test_the_admin_port_and_the_audit_chain_name_the_tenant(tmp_path):
     async def story():
         async with guarded(tmp_path, Inner(), CONFIG, terms=TERMS, desk=digest_key("desk-key")) as guard:

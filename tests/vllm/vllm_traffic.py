@@ -140,6 +140,7 @@ class Traffic:
     @pytest.mark.parametrize("prompt", ["a", ["a", "b"], [79, 76, 83], [[79, 76], [83]]])
     def test_completions_take_four_shapes_of_prompts(self, openai_client, past_guard, prompt):
         asked = {"model": LLAMA, "prompt": prompt, "temperature": 0, "max_tokens": 20}
+        asked["extra_headers"] = {"x-guard-purpose": "evaluate"}  # several prompts are a bulk
         expected = [choice.text for choice in past_guard.completions.create(**asked).choices]
         assert [choice.text for choice in openai_client.completions.create(**asked).choices] == expected
         streamed = dict.fromkeys(range(len(expected)), "")
@@ -202,7 +203,9 @@ class Traffic:
         calls = [
             lambda: openai_client.chat.completions.create(model=LLAMA, messages=FORBIDDEN_MESSAGES),
             lambda: openai_client.chat.completions.create(model=LLAMA, messages=FORBIDDEN_MESSAGES, stream=True),
-            lambda: openai_client.completions.create(model=LLAMA, prompt=["hello", FORBIDDEN]),
+            lambda: openai_client.completions.create(
+                model=LLAMA, prompt=["hello", FORBIDDEN], extra_headers={"x-guard-purpose": "evaluate"}
+            ),
             lambda: openai_client.responses.create(model=LLAMA, input=FORBIDDEN),
             lambda: anthropic_client.messages.create(model=LLAMA, messages=FORBIDDEN_MESSAGES, max_tokens=9),
         ]

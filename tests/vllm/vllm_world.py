@@ -17,6 +17,9 @@ STRUCTURED = ("--structured-outputs-config", '{"backend": "xgrammar", "disable_a
 CONTEXT = 16384
 LONG = ("--max-model-len", str(CONTEXT), "--hf-overrides", f'{{"max_position_embeddings": {CONTEXT}}}')
 """A context that takes the better part of a minute to fill: what has to end early has the time to."""
+GIVING = ("--trust-request-chat-template",)
+"""It gives to whoever asks, as far as it can be told to: what does not come out was kept back by Guard."""
+STORING = {"VLLM_ENABLE_RESPONSES_API_STORE": "1"}
 MIDDLEWARE = ("--middleware", "guard.transports.vllm.Guard")
 
 
@@ -38,7 +41,7 @@ class Learnt(NamedTuple):
 def start(installed: Installed, folder: Path, options: tuple[str, ...] = (), **environment: str) -> Server:
     """Start vLLM on a free port; its log is in ``folder``."""
     log = folder / "vllm.log"
-    every = (*TOOLS, *STRUCTURED, *LONG, *options)
+    every, environment = (*TOOLS, *STRUCTURED, *LONG, *GIVING, *options), {**STORING, **environment}
     return vllm_server.start(installed.command, installed.model, NAMES, free_port(), log, every, environment)
 
 
@@ -51,10 +54,13 @@ def before(folder: Path, upstream: str, learnt: Learnt, **more: Any) -> Iterator
 
 
 @contextmanager
-def inside(folder: Path, installed: Installed, learnt: Learnt, options: tuple[str, ...] = ()) -> Iterator[Stage]:
+def inside(
+    folder: Path, installed: Installed, learnt: Learnt, options: tuple[str, ...] = (), **more: Any
+) -> Iterator[Stage]:
     """vLLM with Guard as its outermost middleware."""
     admin = f"127.0.0.1:{free_port()}"
-    written = {**settings("http://127.0.0.1:1", "127.0.0.1:2", admin, folder), **operator_rule(folder, learnt.passage)}
+    own = {**operator_rule(folder, learnt.passage), **more}
+    written = {**settings("http://127.0.0.1:1", "127.0.0.1:2", admin, folder), **own}
     stage = Stage("", f"http://{admin}", folder, written, GUARD, learnt.truth, learnt.prompt, learnt.passage)
     stage.configure()
     with start(installed, folder, (*MIDDLEWARE, *options), GUARD_CONFIG=str(stage.config)) as server:

@@ -49,6 +49,8 @@ def add(
         entry.update({"user": said["user"]} if said["user"] is not None else {})
         entry.update({"created": day}, **({"expires": last} if last is not None else {}))
         entry.update(salt=salt.hex(), hash=hash_key(key, salt).hex())
+        if other is not None and other.fields:
+            entry["fields"] = {name: own.written for name, own in other.fields.items()}
         if other is not None and other.terms:
             entry["terms"] = [terms.model_dump() for terms in other.terms]
         return entry

@@ -6,12 +6,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from guard.cli.usage.output import EX_CANTCREAT
 from guard.cli.usage.source import Source
+
+if TYPE_CHECKING:
+    from guard.policy.config import Config
 
 CHAIN = "usage"
 """The chain's name beside those of the gateways: a command that took one of theirs could shift them at a start."""
@@ -25,7 +28,12 @@ class Deed(NamedTuple):
 
 
 def leave_trail(where: Source, deeds: Sequence[Deed]) -> None:
-    """Put ``deeds`` into the audit chain of the configuration; to be called before they are done.
+    """Put ``deeds`` into the audit chain of the configuration, as ``put_on_record`` does."""
+    put_on_record(where.config, deeds, CHAIN)
+
+
+def put_on_record(config: "Config | None", deeds: Sequence[Deed], chain: str) -> None:
+    """Put ``deeds`` into the audit ``chain`` of a configuration; to be called before they are done.
 
     On return they are in the file: nothing is done without a trail, though something in the trail may have failed. The
     command ends with 73 where they cannot be written. Without a configuration, or with ``evidence.audit: false``, there
@@ -34,14 +42,14 @@ def leave_trail(where: Source, deeds: Sequence[Deed]) -> None:
     from guard.evidence.chain import Journal, JournalError
     from guard.provenance.layout import Layout
 
-    if where.config is None or not where.config.evidence.audit:
-        why = "no configuration names one (--config)" if where.config is None else "evidence.audit is off"
+    if config is None or not config.evidence.audit:
+        why = "no configuration names one (--config)" if config is None else "evidence.audit is off"
         print(f"This is in no audit chain, as {why}: keep what is printed.", file=sys.stderr)
         return
-    directory = Layout(Path(where.config.state_dir).absolute()).audit
+    directory = Layout(Path(config.state_dir).absolute()).audit
     try:
         with _turn(directory):
-            journal = Journal(directory, instance=CHAIN, fsync=where.config.evidence.fsync)
+            journal = Journal(directory, instance=chain, fsync=config.evidence.fsync)
             journal.start()
             try:
                 for deed in deeds:

@@ -40,9 +40,12 @@ def stored_keys(config: Config, document: Document, keyfile: KeyFile, today: dat
         other = first.setdefault(key.name, entry)
         if where is document:
             continue  # a name that is twice in the configuration is told as that
+        line = f"{other.document.file}:{other.document.line(other.document.origin(other.at))}"
         for name in ("purpose", "user"):
             own, others = getattr(key, name), getattr(other.key, name)
             if own != others:
-                line = f"{other.document.file}:{other.document.line(other.document.origin(other.at))}"
                 found = f"'{own or 'nobody'}', and '{others or 'nobody'}' for the key '{key.name}' in {line}"
                 yield where.problem((*at, name), found, f"one {name} for all keys of a name")
+        if key.fields != other.key.fields:
+            found = f"other settings than for the key '{key.name}' in {line}"
+            yield where.problem((*at, "fields"), found, "one fields for all keys of a name")

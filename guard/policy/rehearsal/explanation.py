@@ -10,7 +10,7 @@ from typing import Any
 
 from guard.exchange.exchange import Exchange
 from guard.exchange.refusal import Refusal
-from guard.exchange.snapshot import ModelPolicy, Ruling, Snapshot
+from guard.exchange.snapshot import FieldRule, ModelPolicy, Ruling, Snapshot
 from guard.licensing.citation import Citation, cite, cite_duty
 from guard.licensing.license import License
 from guard.licensing.need import Need
@@ -67,11 +67,12 @@ def explain(rehearsal: Rehearsal, snapshot: Snapshot, config: Config, load: Load
     count = rehearsal.request.users + rehearsal.request.known
     today = datetime.fromtimestamp(rehearsal.request.at, UTC).date()
     needs = open_needs(model.name, licenses, config, today) if model is not None else []
-    wanted = [f"{_wanted(need)}; operator.unstated is {config.operator.unstated}" for need in needs]
+    noted = [f"{_wanted(need)}; operator.unstated is {config.operator.unstated}" for need in needs]
+    noted += _of_its_own(exchange) if exchange is not None else ()
     steps = (_explained(outcome, licenses) for outcome in rehearsal.outcomes)
     return Explanation(
         rehearsal,
-        tuple(_noted(step, wanted) if step.step == "admit" and wanted else step for step in steps),
+        tuple(_noted(step, noted) if step.step == "admit" and noted else step for step in steps),
         purpose if verdicts else None,
         tuple(verdicts),
         tuple(live_counts(licenses, rehearsal.thresholds, count, snapshot.at_limit)),
@@ -88,6 +89,7 @@ ASKS: Mapping[str, str] = {
     "agree": "terms accepted?",
     "locate": "place of use",
     "entitle": "purpose against output use",
+    "restrain": "held back for what the identity did before?",
     "reserve": "a place under the user limit",
     "detokenize": "token ids turned into text",
     "screen_prompt": "the prompt against acceptable use",
@@ -105,6 +107,29 @@ def headline(found: Explanation) -> str:
     if rehearsal.refusal is not None or not left:
         return str(rehearsal.verdict)
     return f"{rehearsal.verdict}, with {' and '.join(left)}"
+
+
+def _of_its_own(exchange: Exchange) -> Iterator[str]:
+    """What the caller's key has of the capability surface that other callers have not."""
+    entitlement, model = exchange.entitlement, exchange.model
+    own = entitlement.fields.get(model.counted) if entitlement is not None and model is not None else None
+    if own is None or entitlement is None or model is None:
+        return
+    for capability in dict.fromkeys((*model.fields, *own)):
+        mine, everybodys = own.get(capability), model.fields.get(capability)
+        if ruled(mine) != ruled(everybodys):
+            by = f", by {everybodys.license} {everybodys.clause}" if everybodys and everybodys.license else ""
+            yield (
+                f"the key '{entitlement.name}' has {capability}: {ruled(mine)}, for the purpose "
+                f"'{entitlement.purpose}'; others have {ruled(everybodys)}{by}"
+            )
+
+
+def ruled(rule: FieldRule | None) -> str:
+    """Return what a field rule does in a word or three; no rule: ``allow``."""
+    if rule is None:
+        return "allow"
+    return rule.action.value if rule.limit is None else f"{rule.action.value} to {rule.limit}"
 
 
 def _wanted(need: Need) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from guard.policy.settings.hops import Header, HeaderConfig, MtlsConfig
 from guard.policy.settings.section import Section
 from guard.policy.settings.terms import TermsConfig
-from guard.policy.values import HeaderName, KeyDigest, KeySetUrl, Network, Purpose
+from guard.policy.values import CapabilityName, FieldChoice, HeaderName, KeyDigest, KeySetUrl, Network, Purpose
 
 TRUSTED_HEADERS = (
     "x-forwarded-user",
@@ -70,6 +70,12 @@ class JwtConfig(SignedConfig):
     secret_env: str | None = Field(
         default=None, description="Environment variable that holds the shared secret of HS* tokens."
     )
+    purpose_claim: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Claim that states a purpose, as the header `x-guard-purpose` does. It narrows what the policy "
+        "grants, never widens it, and the header narrows it further.",
+    )
 
 
 class AssertionConfig(SignedConfig):
@@ -116,6 +122,12 @@ class KeyConfig(Section):
     )
     user: str | None = Field(
         default=None, description="Set when the key belongs to one person: then that person is counted."
+    )
+    fields: dict[CapabilityName, FieldChoice] = Field(
+        default_factory=dict,
+        examples=["{logprobs: allow}"],
+        description="Action by capability for this application. More than its licenses give by default goes with a "
+        "stated purpose that they do not deny; what blinds the screen is opened for no single key.",
     )
     terms: tuple[TermsConfig, ...] = Field(
         default=(), description="Terms of licenses that were accepted for this application."

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from guard.exchange.credential import SALT_BYTES
 from guard.policy.settings.section import Section
 from guard.policy.settings.terms import TermsConfig
-from guard.policy.values import Purpose
+from guard.policy.values import CapabilityName, FieldChoice, Purpose
 
 
 def _hex(length: int) -> PlainValidator:
@@ -39,6 +39,9 @@ class StoredKeyConfig(Section):
     revoked: date | None = Field(default=None, description="Day on which it was revoked. It is refused from then on.")
     salt: Annotated[bytes, _hex(SALT_BYTES)] = Field(description="16 random bytes.")
     hash: Annotated[bytes, _hex(32)] = Field(description="BLAKE2b of the key under the salt.")
+    fields: dict[CapabilityName, FieldChoice] = Field(
+        default_factory=dict, description="Action by capability for this application."
+    )
     terms: tuple[TermsConfig, ...] = Field(
         default=(), description="Terms of licenses that were accepted for this application."
     )

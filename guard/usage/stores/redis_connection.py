@@ -26,7 +26,7 @@ from guard.usage.stores.redis_trouble import explain, explained
 PIPELINED = 512
 """Commands that are sent before their answers are read."""
 _ELSEWHERE = (MovedError, AskError, TryAgainError)
-Words = tuple[str | int, ...]
+Words = tuple[str | int | bytes, ...]
 
 
 class Command(NamedTuple):
@@ -36,25 +36,26 @@ class Command(NamedTuple):
     script: Script | None = None
 
 
-def command(*words: str | int) -> Command:
+def command(*words: str | int | bytes) -> Command:
     """Return a command of Redis, whose second word is its key."""
     return Command(words)
 
 
-def call(script: Script, keys: Sequence[str], *arguments: str | int) -> Command:
+def call(script: Script, keys: Sequence[str], *arguments: str | int | bytes) -> Command:
     """Return a call of ``script``; in a cluster all ``keys`` must be in one slot."""
     return Command((len(keys), *keys, *arguments), script)
 
 
 class RedisConnection:
-    """Asks the servers at ``place``; safe for any number of threads.
+    """Asks the servers at ``place``; safe for any number of threads. With ``text`` False replies are bytes.
 
     Raises LedgerError for files and variables of the place that are not there. Every question raises LedgerUnavailable
     or LedgerError (``redis_trouble``).
     """
 
-    def __init__(self, place: RedisPlace) -> None:
+    def __init__(self, place: RedisPlace, *, text: bool = True) -> None:
         self.place = place
+        self._text = text
         self.cluster = place.topology is Topology.CLUSTER
         for name in (place.ca, place.cert, place.key):
             if name is not None and not Path(name).is_file():
@@ -119,7 +120,7 @@ class RedisConnection:
         told: dict[str, Any] = {
             "socket_timeout": place.timeout,
             "socket_connect_timeout": place.timeout,
-            "decode_responses": True,
+            "decode_responses": self._text,
             "protocol": 2,
         }
         if place.tls:

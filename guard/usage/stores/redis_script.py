@@ -11,8 +11,8 @@ class Script:
 
     __slots__ = ("digest", "text")
 
-    def __init__(self, *names: str) -> None:
-        self.text = "\n".join((_FOLDER / f"{name}.lua").read_text(encoding="utf-8") for name in names)
+    def __init__(self, *names: str, folder: Path = _FOLDER) -> None:
+        self.text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
         self.digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()  # the name EVALSHA knows it by
 
 

@@ -10,7 +10,8 @@ import msgspec
 from guard.exchange.inquiry import Inquiry
 from guard.wire.answers import logprobs, sse
 from guard.wire.answers.budget import Budget
-from guard.wire.answers.choices import ChoiceStream
+from guard.wire.answers.choices import ChoiceStream, drop_unasked
+from guard.wire.answers.facts import facts
 from guard.wire.answers.hold import Lane
 from guard.wire.answers.known import Shape, generated, shape, strings, strip
 from guard.wire.dialect import Answered, AnswerStream, GarbledAnswer, OutputGate
@@ -305,7 +306,7 @@ def open_stream(inquiry: Inquiry, gate: OutputGate, max_event: int = sse.MAX_EVE
     return ChatStream(inquiry, gate, max_event)
 
 
-def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) -> dict[str, Any]:  # noqa: ARG001 - Dialect
+def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) -> dict[str, Any]:
     """Screen every choice; a blocked one keeps what a stream of it would have released and ends with content_filter.
 
     Raises GarbledAnswer if ``answer`` is no chat completion.
@@ -315,6 +316,7 @@ def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) ->
         typed = msgspec.convert({"choices": answer.get("choices")}, Whole)
     except msgspec.ValidationError as error:
         raise GarbledAnswer(f"an answer of another shape: {error}") from error
+    drop_unasked(inquiry, answer)
     for position, (choice, document) in enumerate(zip(typed.choices, answer["choices"], strict=True)):
         lane = Lane(position, gate, [])
         bring(lane, choice.message)
@@ -324,6 +326,7 @@ def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) ->
         if refusal is None:
             if lane.masked(marks):
                 mask(document, document["message"], lane.edit(marks))
+            document.update(facts(gate, choice.index))
             continue
         budget, _ = lane.settle(marks)
         message = {"content": None, **shorten(document["message"], budget)}
@@ -333,7 +336,7 @@ def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) ->
             message=message,
             logprobs=None,
             finish_reason="content_filter",
-            guard=refusal.facts(),
+            **facts(gate, choice.index, refusal),
         )
     return answer
 

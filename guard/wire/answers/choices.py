@@ -8,9 +8,22 @@ from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Refusal
 from guard.wire.answers import failure, sse
 from guard.wire.answers.budget import Budget
+from guard.wire.answers.facts import facts
 from guard.wire.answers.hold import Lane
 from guard.wire.answers.known import Shape, strip
 from guard.wire.dialect import Answered, GarbledAnswer, OutputGate
+
+
+def drop_unasked(inquiry: Inquiry, answer: dict[str, Any]) -> None:
+    """Take the experts of every token out of a whole answer that was not asked for them.
+
+    A server that was started with ``--enable-return-routed-experts`` tells them to everybody; the only field by which
+    a request speaks of them is also the one that a policy rules on.
+    """
+    if "routed_experts_prompt_start" not in inquiry.document:
+        for choice in answer["choices"]:
+            if choice.get("routed_experts") is not None:
+                del choice["routed_experts"]
 
 
 class ChoiceStream:
@@ -185,12 +198,23 @@ class ChoiceStream:
         if refusal is not None:
             self._block(lane, raw, refusal)
             return
+        if choice.finish_reason is not None:
+            raw = self._told(index, raw)
         lane.offer(raw, held=held)
         if choice.finish_reason is not None:
             lane.ended = True
             lane.finish_reason = choice.finish_reason
             if self._settled() and any(other.over for other in self._lanes.values()):
                 self._close()
+
+    def _told(self, index: int, raw: bytes) -> bytes:
+        """Return the last event of a choice with what Guard has to tell of it."""
+        told = facts(self._gate, index)
+        if not told:
+            return raw
+        document = sse.decode(raw[6:])
+        document["choices"][0].update(told)
+        return sse.encode(document)
 
     def _masked(self, raw: bytes, _note: Any, budget: Budget) -> bytes:
         document = sse.decode(raw[6:])
@@ -209,8 +233,8 @@ class ChoiceStream:
                 if self.shorten(choice, cut.budget):
                     self._out.append(sse.encode(document))
         lane.finish_reason = "content_filter"
-        facts = {"finish_reason": "content_filter", "guard": refusal.facts()}
-        self._out.append(sse.encode(self._event([{"index": lane.choice, **self.blank, **facts}])))
+        ending = {"finish_reason": "content_filter", **facts(self._gate, lane.choice, refusal)}
+        self._out.append(sse.encode(self._event([{"index": lane.choice, **self.blank, **ending}])))
         if self._settled():
             self._close()
 

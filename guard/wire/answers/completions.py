@@ -7,7 +7,8 @@ import msgspec
 from guard.exchange.inquiry import Inquiry
 from guard.wire.answers import logprobs, sse
 from guard.wire.answers.budget import Budget
-from guard.wire.answers.choices import ChoiceStream
+from guard.wire.answers.choices import ChoiceStream, drop_unasked
+from guard.wire.answers.facts import facts
 from guard.wire.answers.hold import Lane
 from guard.wire.answers.known import Shape, shape, strip
 from guard.wire.dialect import Answered, AnswerStream, GarbledAnswer, OutputGate
@@ -104,7 +105,7 @@ def open_stream(inquiry: Inquiry, gate: OutputGate, max_event: int = sse.MAX_EVE
     return CompletionStream(inquiry, gate, max_event)
 
 
-def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) -> dict[str, Any]:  # noqa: ARG001 - Dialect
+def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) -> dict[str, Any]:
     """Screen every choice; a blocked one keeps what a stream of it would have released and ends with content_filter.
 
     Raises GarbledAnswer if ``answer`` is no completion.
@@ -114,6 +115,7 @@ def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) ->
         typed = msgspec.convert({"choices": answer.get("choices")}, Chunk)
     except msgspec.ValidationError as error:
         raise GarbledAnswer(f"an answer of another shape: {error}") from error
+    drop_unasked(inquiry, answer)
     for position, (choice, document) in enumerate(zip(typed.choices, answer["choices"], strict=True)):
         lane = Lane(position, gate, [])
         bring(lane, choice)
@@ -122,6 +124,7 @@ def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) ->
         if refusal is None:
             if lane.masked(marks):
                 mask(document, lane.edit(marks))
+            document.update(facts(gate, choice.index))
             continue
         budget, _ = lane.settle(marks)
         document.clear()
@@ -130,7 +133,7 @@ def screen_answer(inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) ->
             text=budget.take("text", choice.text),
             logprobs=None,
             finish_reason="content_filter",
-            guard=refusal.facts(),
+            **facts(gate, choice.index, refusal),
         )
     return answer
 

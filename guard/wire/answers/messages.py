@@ -13,6 +13,7 @@ from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Refusal
 from guard.wire.answers import failure, sse
 from guard.wire.answers.budget import Budget
+from guard.wire.answers.facts import facts
 from guard.wire.answers.hold import Cut, Lane, Text
 from guard.wire.answers.known import generated, shape, strings, strip, textless
 from guard.wire.answers.typed import Json, TypedStream
@@ -82,6 +83,9 @@ class MessageStream(TypedStream):
             self.walk("stop_reason", delta.get("stop_sequence"))
             self.walk("content", [delta.get("stop_details"), delta.get("container")], _TYPES)
             self._count(event.get("usage"))
+            told = facts(self.gate, 0) if delta.get("stop_reason") is not None else {}
+            event.update(told)
+            changed |= bool(told)
         return changed
 
     def _count(self, usage: Any) -> None:
@@ -192,7 +196,7 @@ class MessageStream(TypedStream):
             "type": "message_delta",
             "delta": {"stop_reason": "refusal", "stop_sequence": None},
             "usage": {"output_tokens": 0, **self.usage},
-            "guard": refusal.facts(),
+            **facts(self.gate, 0, refusal),
         }
         yield {"type": "message_stop"}
 
@@ -256,6 +260,7 @@ def screen_answer(inquiry: Inquiry, answer: Json, gate: OutputGate) -> Json:  # 
         last = lane.marks()
         if lane.masked(last):
             answer["stop_sequence"] = lane.edit(last).take_whole("stop_reason", answer["stop_sequence"])
+        answer.update(facts(gate, 0))
         return answer
     kept = []
     for index, (block, its_marks) in enumerate(zip(blocks, marks, strict=True)):
@@ -270,7 +275,7 @@ def screen_answer(inquiry: Inquiry, answer: Json, gate: OutputGate) -> Json:  # 
             if short:
                 kept.append({"type": block["type"], key: short})
         break
-    answer.update(content=kept, stop_reason="refusal", stop_sequence=None, guard=refusal.facts())
+    answer.update(content=kept, stop_reason="refusal", stop_sequence=None, **facts(gate, 0, refusal))
     return answer
 
 

@@ -16,6 +16,7 @@ from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Refusal
 from guard.wire.answers import failure, items, logprobs, sse
 from guard.wire.answers.budget import Budget
+from guard.wire.answers.facts import facts
 from guard.wire.answers.hold import Cut, Text
 from guard.wire.answers.known import shape, strip, textless
 from guard.wire.answers.typed import Json, TypedStream, read_as
@@ -94,7 +95,11 @@ class ResponseStream(TypedStream):
             return self._walk(items.kind_of(str(_object(event, "item").get("type"))), event["item"]) or changed
         if kind in _BEGIN or kind in _FINAL:
             changed = strip(event, _WHOLE)
-            return self._walk_response(_object(event, "response")) or changed
+            response = _object(event, "response")
+            changed |= self._walk_response(response)
+            told = facts(self.gate, 0) if kind in _FINAL else {}
+            response.update(told)
+            return changed or bool(told)
         rest = {key: value for key, value in event.items() if key not in items.SKIP and key != "item_id"}
         if any(not textless(value) for value in rest.values()):
             return None
@@ -273,15 +278,15 @@ class ResponseStream(TypedStream):
             )
             return
         yield self._next(
-            "response.incomplete", response={**self._response, "output": self._items, **incomplete(refusal)}
+            "response.incomplete", response={**self._response, "output": self._items, **incomplete(self.gate, refusal)}
         )
 
     def failed(self) -> Iterable[Json]:
         """``response.failed``, or an ``error`` event if the response was never begun."""
         yield from self._close_all()
-        facts = failure.facts(self.gate.reference)
+        told = failure.facts(self.gate.reference)
         if self._response is None:
-            yield self._next("error", code="server_error", message=failure.MESSAGE, param=None, guard=facts)
+            yield self._next("error", code="server_error", message=failure.MESSAGE, param=None, guard=told)
             return
         yield self._next(
             "response.failed",
@@ -290,7 +295,7 @@ class ResponseStream(TypedStream):
                 "status": "failed",
                 "error": {"code": "server_error", "message": failure.MESSAGE},
                 "output": self._items,
-                "guard": facts,
+                "guard": told,
             },
         )
 
@@ -345,12 +350,12 @@ class ResponseStream(TypedStream):
         return kind in _FINAL
 
 
-def incomplete(refusal: Refusal) -> Json:
+def incomplete(gate: OutputGate, refusal: Refusal) -> Json:
     """Return what a response that a rule has ended says of itself."""
     return {
         "status": "incomplete",
         "incomplete_details": {"reason": "content_filter"},
-        "guard": refusal.facts(),
+        **facts(gate, 0, refusal),
     }
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from guard.exchange.inquiry import Inquiry
 from guard.wire.answers import items, sse
+from guard.wire.answers.facts import facts
 from guard.wire.answers.hold import Lane, Mark
 from guard.wire.answers.known import strip
 from guard.wire.answers.response_stream import RESPONSE, ResponseStream, incomplete
@@ -42,6 +43,7 @@ def screen_answer(inquiry: Inquiry, answer: Json, gate: OutputGate) -> Json:  # 
                 items.mask(index, item, lane.edit(its_marks))
         if lane.masked(lane.marks()):
             answer.pop("output_messages")
+        answer.update(facts(gate, 0))
         return answer
     kept = []
     for index, (item, its_marks) in enumerate(zip(output, marks, strict=True)):
@@ -57,7 +59,7 @@ def screen_answer(inquiry: Inquiry, answer: Json, gate: OutputGate) -> Json:  # 
         break
     items.drop_logprobs(kept)
     answer.pop("output_messages", None)
-    answer.update(output=kept, **incomplete(refusal))
+    answer.update(output=kept, **incomplete(gate, refusal))
     return answer
 
 

@@ -239,3 +239,15 @@ def test_vectors_are_no_text():
 def test_plain_surfaces_do_not_stream():
     with pytest.raises(GarbledAnswer):
         plain.open_stream(INQUIRY, ToyGate())
+
+
+@pytest.mark.parametrize("asked", [{}, {"routed_experts_prompt_start": 0}], ids=["unasked", "asked"])
+def test_the_experts_of_every_token_leave_only_where_they_were_asked_for(asked):
+    """vLLM tells them to everybody if it was started to; to ask is what a policy rules on."""
+    inquiry = Inquiry("any", asked, "tiny")
+    chatted = chat_answer({"content": "hello"})
+    chatted["choices"][0]["routed_experts"] = "k05VTVBZ"
+    completed = {"id": "cmpl-1", "choices": [{"index": 0, "text": "hello", "routed_experts": "k05VTVBZ"}]}
+    for module, answer in ((chat, chatted), (completions, completed)):
+        [choice] = module.screen_answer(inquiry, answer, ToyGate())["choices"]
+        assert ("routed_experts" in choice) == bool(asked)

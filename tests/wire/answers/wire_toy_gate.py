@@ -9,8 +9,9 @@ MASK = "[masked]"
 class ToyGate:
     reference = "ref-1"
 
-    def __init__(self, *words: str, masks: tuple[str, ...] = ()) -> None:
+    def __init__(self, *words: str, masks: tuple[str, ...] = (), receipts: bool = False) -> None:
         self.words = words
+        self.receipts = receipts
         self.masks = masks
         self.texts: dict[Channel, str] = {}
         self.clear: dict[Channel, int] = {}
@@ -69,3 +70,6 @@ class ToyGate:
 
     def blocked(self, choice: int) -> Refusal | None:
         return self.hit.get(choice)
+
+    def receipt(self, choice: int) -> str | None:
+        return f"r-{self.reference}-{choice}" if self.receipts else None

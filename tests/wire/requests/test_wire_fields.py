@@ -48,6 +48,10 @@ CHAT_USES = [
     ({"kv_transfer_params": {"a": 1}}, [("kv_transfer", "kv_transfer_params", True)]),
     ({"ec_transfer_params": {"a": 1}}, [("kv_transfer", "ec_transfer_params", True)]),
     ({"routed_experts_prompt_start": 3}, [("routed_experts", "routed_experts_prompt_start", True)]),
+    ({"routed_experts_prompt_start": 0}, [("routed_experts", "routed_experts_prompt_start", True)]),
+    ({"tool_choice": "required"}, [("guided", "tool_choice", True)]),
+    ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, [("guided", "tool_choice", True)]),
+    ({"min_tokens": 9, "ignore_eos": "1"}, [("length", "min_tokens", 9), ("length", "ignore_eos", True)]),
     ({"chat_template": "{{x}}"}, [("chat_template", "chat_template", True)]),
     ({"chat_template_kwargs": {"tools": []}}, [("chat_template", "chat_template_kwargs", True)]),
     ({"mm_processor_kwargs": {"a": 1}}, [("chat_template", "mm_processor_kwargs", True)]),
@@ -75,9 +79,11 @@ def test_a_field_off_its_default_is_a_use(fields, uses):
     [
         {"n": 1, "logprobs": False, "top_logprobs": 0, "use_beam_search": "no", "echo": 0, "priority": 0},
         {"watermarking": True, "add_generation_prompt": True, "continue_final_message": False},
+        {"tool_choice": "auto", "tools": []},
+        {"tool_choice": "none"},
         {"response_format": {"type": "text"}, "bad_words": [], "logit_bias": {}, "kv_transfer_params": {}},
         {"chat_template_kwargs": {"enable_thinking": False, "thinking": True, "reasoning_effort": "low"}},
-        {"temperature": 0, "seed": 5, "top_k": 1, "min_tokens": 5, "ignore_eos": True, "stop": ["\n"]},
+        {"temperature": 0, "seed": 5, "top_k": 1, "min_tokens": 0, "ignore_eos": False, "stop": ["\n"]},
     ],
 )
 def test_a_field_at_its_default_or_without_a_capability_is_no_use(fields):

@@ -1,0 +1,205 @@
+"""What is remembered of one identity: at most 4096 bytes, in a layout that never grows.
+
+    head        version, step, held, spare                                          4 x u8
+    times       first, last, since, rising, falling, crowd, contributed             7 x f64
+    counts      requests, prompts of the week and of the week before                3 x u32
+    figures     evidence, tokens of a day and of two weeks, requests of an hour,
+                mean and variance of the logarithm of gaps, template, reasoning,
+                logprobs, schema, d1, crowd                                         12 x f32
+    reasons     evidence by reason                                                  16 x f32
+    distinct    begin of the week, two HyperLogLogs                                 f64, 2 x 128 x u8
+    subjects    presence, recent and past                                           2 x 256 x f16
+    window      prompts of it, then each: sketch, its length, prompt, seed          u8, 32 x (16 x u32, u8, u32, u16)
+
+Sums that fade are exact at ``last``; reading them later fades them further.
+"""
+
+import struct
+from math import exp, log
+
+from guard.behavior.cohort import Cohort
+from guard.behavior.distinct import REGISTERS, Distinct
+from guard.behavior.intent import REASONS, SCORES, Reason
+from guard.behavior.ladder import Standing, Step
+from guard.behavior.observation import Noted
+from guard.behavior.reading import BUCKETS, SKETCH, Reading
+from guard.behavior.risk import ALLOWANCE, CAP, HALF_LIFE, Figures
+from guard.behavior.subjects import PAST, RECENT, Presence, coverage, discrepancy, nothing, seen
+from guard.behavior.window import LENGTH, Recent, Window
+
+VERSION = 1
+MOST = 4096
+"""Bytes of a packed profile, at most."""
+DAY, HOUR, FORTNIGHT = 86400.0, 3600.0, 14 * 86400.0
+SPAN = 64
+"""Requests over which shares reach back."""
+_SLOTS = 16
+_HEAD = struct.Struct(f"<4B7d3I12f{_SLOTS}fd")
+_SUBJECTS = struct.Struct(f"<{BUCKETS}e")
+_RECENT = struct.Struct(f"<{SKETCH}IBIH")
+SIZE = _HEAD.size + 2 * REGISTERS + 2 * _SUBJECTS.size + 1 + LENGTH * _RECENT.size
+
+
+class Profile:
+    """One identity's behavior so far."""
+
+    __slots__ = (
+        "contributed", "crowd", "crowded", "d1", "distinct", "evidence", "first", "gap_mean", "gap_variance", "last",
+        "logprobs", "past", "reasoning", "reasons", "recent", "requests", "requests_hour", "schema", "standing",
+        "template", "tokens_day", "tokens_long", "window",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.first = self.last = self.crowded = self.contributed = 0.0
+        self.requests = 0
+        self.evidence = self.tokens_day = self.tokens_long = self.requests_hour = 0.0
+        self.gap_mean = self.gap_variance = 0.0
+        self.template = self.reasoning = self.logprobs = self.schema = self.d1 = self.crowd = 0.0
+        self.reasons = [0.0] * _SLOTS
+        self.distinct, self.window = Distinct(), Window()
+        self.recent: Presence = nothing()
+        self.past: Presence = nothing()
+        self.standing = Standing()
+
+    def observe(self, reading: Reading, noted: Noted) -> Reason | None:
+        """Take one request in; return SEED_SWEEP if it is part of one. A request that comes late counts as now."""
+        now = max(noted.time, self.last)
+        self._fade(now)
+        if not self.requests:
+            self.first = now
+        self.requests += 1
+        step = max(1.0 / SPAN, 1.0 / self.requests)
+        template, sweep = self.window.add(reading, noted.seed)
+        for name, value in (
+            ("template", template), ("reasoning", noted.reasoning), ("logprobs", noted.logprobs),
+            ("schema", noted.schema), ("d1", noted.d1),
+        ):  # fmt: skip
+            old = getattr(self, name)
+            setattr(self, name, old + step * (value - old))
+        self.tokens_day += noted.tokens
+        self.tokens_long += noted.tokens
+        self.requests_hour += 1
+        self.distinct.add(reading, now)
+        self.recent = seen(self.recent, reading.subjects, self.requests, RECENT)
+        self.past = seen(self.past, reading.subjects, self.requests, PAST)
+        score = noted.score
+        if sweep:
+            score = 1.0 - (1.0 - score) * (1.0 - SCORES[Reason.SEED_SWEEP])
+        self.evidence = min(CAP, max(0.0, self.evidence + score - ALLOWANCE))
+        places = (*noted.reasons, REASONS.index(Reason.SEED_SWEEP)) if sweep else noted.reasons
+        for place in places:
+            self.reasons[place] += SCORES.get(REASONS[place], score)
+        return Reason.SEED_SWEEP if sweep else None
+
+    def crowds(self, weight: float, now: float) -> None:
+        """Note that a template of its is one of several identities'; a greater ``weight`` of a day stays."""
+        if weight >= self.crowd:
+            self.crowd, self.crowded = weight, now
+
+    def figures(self, cohort: Cohort, now: float) -> Figures:
+        """Return what is known at ``now``; nothing changes."""
+        silence = max(0.0, now - self.last)
+        tokens = max(self.tokens_day * exp(-silence / DAY), self.tokens_long * exp(-silence / FORTNIGHT) / 14)
+        few = min(1.0, self.requests / SPAN)
+        return Figures(
+            requests=self.requests,
+            evidence=self.evidence * 0.5 ** (silence / HALF_LIFE),
+            tokens_day=tokens,
+            requests_hour=self.requests_hour * exp(-silence / HOUR),
+            template=self.template * few,
+            distinct=self.distinct.ratio(),
+            coverage=coverage(self.recent),
+            reasoning=self.reasoning * few,
+            logprobs=self.logprobs * few,
+            schema=self.schema * few,
+            d1=self.d1,
+            shift=self._shift(cohort),
+            volume=min(1.0, max(0.0, (cohort.above(tokens) - 1.0) / 2.0)),
+            regular=max(0.0, 1.0 - self.gap_variance**0.5 / 1.5) * few,
+            crowd=self.crowd * exp(-max(0.0, now - self.crowded) / DAY),
+        )
+
+    def why(self, figures: Figures) -> tuple[Reason, ...]:
+        """Return the reasons that weigh, the heaviest of the requests' first."""
+        total = sum(self.reasons) or 1.0
+        order = sorted(range(len(REASONS)), key=lambda place: -self.reasons[place])
+        requests = [REASONS[place] for place in order if self.reasons[place] >= 0.1 * total]
+        return tuple(dict.fromkeys((*requests, *figures.reasons())))
+
+    def _shift(self, cohort: Cohort) -> float:
+        """The two-sample statistic: against its own past, and against everybody's."""
+        if self.requests < 4 * RECENT:
+            own = 0.0
+        else:
+            own = discrepancy(self.recent, 2 * RECENT - 1, self.past, 2 * PAST - 1)
+        if self.requests < RECENT or cohort.contributions < 4096 // RECENT:
+            return own
+        return max(own, discrepancy(self.recent, 2 * RECENT - 1, cohort.presence, cohort.contributions))
+
+    def _fade(self, now: float) -> None:
+        if not self.requests:
+            self.last = now
+            return
+        passed, self.last = now - self.last, now
+        self.tokens_day *= exp(-passed / DAY)
+        self.tokens_long *= exp(-passed / FORTNIGHT)
+        self.requests_hour *= exp(-passed / HOUR)
+        kept = 0.5 ** (passed / HALF_LIFE)
+        self.evidence *= kept
+        self.reasons = [weight * kept for weight in self.reasons]
+        gap = log(max(passed, 1e-3))
+        step = max(1.0 / SPAN, 1.0 / self.requests)
+        apart = gap - self.gap_mean
+        self.gap_mean += step * apart
+        self.gap_variance = (1.0 - step) * (self.gap_variance + step * apart * apart)
+
+    def pack(self) -> bytes:
+        """Return it in ``SIZE`` bytes, whatever it holds."""
+        standing, distinct, recent = self.standing, self.distinct, self.window.recent
+        head = _HEAD.pack(
+            VERSION, standing.step, standing.held, 0,
+            self.first, self.last, standing.since, standing.rising, standing.falling, self.crowded, self.contributed,
+            min(self.requests, 0xFFFFFFFF), distinct.counted, distinct.counted_before,
+            self.evidence, self.tokens_day, self.tokens_long, self.requests_hour, self.gap_mean, self.gap_variance,
+            self.template, self.reasoning, self.logprobs, self.schema, self.d1, self.crowd,
+            *self.reasons, distinct.since,
+        )  # fmt: skip
+        prompts = [_RECENT.pack(*_padded(each.sketch), len(each.sketch), each.prompt, each.seed) for each in recent]
+        return b"".join((
+            head, bytes(distinct.now), bytes(distinct.before), _SUBJECTS.pack(*self.recent),
+            _SUBJECTS.pack(*self.past), bytes([len(recent)]), *prompts, bytes((LENGTH - len(recent)) * _RECENT.size),
+        ))  # fmt: skip
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Profile":
+        """Return what ``pack`` wrote. Raises ValueError for anything else."""
+        if len(data) != SIZE or data[0] != VERSION:
+            raise ValueError(f"profile of {len(data)} bytes; allowed: version {VERSION}, {SIZE} bytes")
+        found, (_, step, held, _, *rest) = cls(), _HEAD.unpack_from(data)
+        found.first, found.last, since, rising, falling, found.crowded, found.contributed = rest[:7]
+        found.standing = Standing(Step(step), bool(held), since, rising, falling)
+        distinct = found.distinct
+        found.requests, distinct.counted, distinct.counted_before = rest[7:10]
+        (
+            found.evidence, found.tokens_day, found.tokens_long, found.requests_hour, found.gap_mean,
+            found.gap_variance, found.template, found.reasoning, found.logprobs, found.schema, found.d1, found.crowd,
+        ) = rest[10:22]  # fmt: skip
+        found.reasons, distinct.since = rest[22 : 22 + _SLOTS], rest[-1]
+        at = _HEAD.size
+        distinct.now, distinct.before = (
+            bytearray(data[at : at + REGISTERS]),
+            bytearray(data[at + REGISTERS : at + 2 * REGISTERS]),
+        )
+        at += 2 * REGISTERS
+        found.recent = list(_SUBJECTS.unpack_from(data, at))
+        found.past = list(_SUBJECTS.unpack_from(data, at + _SUBJECTS.size))
+        at += 2 * _SUBJECTS.size
+        for place in range(data[at]):
+            *sketch, length, prompt, seed = _RECENT.unpack_from(data, at + 1 + place * _RECENT.size)
+            found.window.recent.append(Recent(frozenset(sketch[:length]), prompt, seed))
+        return found
+
+
+def _padded(sketch: frozenset[int]) -> tuple[int, ...]:
+    values = tuple(sorted(sketch))
+    return values + (0,) * (SKETCH - len(values))

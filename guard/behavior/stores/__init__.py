@@ -1,0 +1,1 @@
+"""Stores that need a driver: an SQLite file, or Redis."""

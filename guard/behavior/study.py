@@ -1,0 +1,189 @@
+"""What is made of a batch of observations: hashes and intents, profiles, the cohort, crowds, and steps."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
+
+from guard.behavior.cohort import EVERY, HOUR, Cohort
+from guard.behavior.intent import REASONS, Reason, intent
+from guard.behavior.ladder import BehaviorPolicy, Step, advance
+from guard.behavior.memory import Changed, Memory
+from guard.behavior.observation import Noted, Observation
+from guard.behavior.profile import Profile
+from guard.behavior.reading import Reader, Reading, form
+from guard.behavior.risk import UNIT, Figures, crowd
+from guard.behavior.shape import shape
+from guard.behavior.store import COHORT, Change, Store, identity_of, name_of
+from guard.behavior.subjects import Presence
+
+if TYPE_CHECKING:
+    from guard.behavior.observer import BehaviorMeter, Journal
+    from guard.behavior.table import Table
+
+CROWDING = 0.5
+"""Score of an intent from which its template is looked for under other identities."""
+KEPT = 35 * 86400.0
+"""Seconds after which an identity that was not seen is forgotten."""
+SHARED = 30.0
+"""Seconds between two writes of the cohort."""
+
+
+class _Request(NamedTuple):
+    reading: Reading
+    noted: Noted
+    form: tuple[int, ...]
+    """Keys of the template, where its intent is worth looking for elsewhere."""
+
+
+class Study:
+    """Turns observations into standings. For one thread; every method raises StoreUnavailable."""
+
+    def __init__(
+        self, store: Store, key: bytes, meter: "BehaviorMeter", journal: "Journal | None", table: "Table"
+    ) -> None:
+        self._store, self._meter, self._journal, self._table = store, meter, journal, table
+        self._reader, self._memory = Reader(key), Memory(store)
+        self.cohort = Cohort()
+        self._gathered: list[tuple[Presence, float]] = []
+        self._share_at = 0.0
+
+    def take(self, observations: Iterable[Observation], policy: BehaviorPolicy, now: float) -> None:
+        """Take the observations of a batch into the profiles of their identities, and move those on the ladder."""
+        requests: dict[str, list[_Request]] = defaultdict(list)
+        for observation in observations:
+            requests[name_of(observation.identity)].append(self._read(observation))
+        crowds = self._crowds(requests, now)
+        changes: dict[str, Callable[[Profile], object]] = {
+            name: partial(self._apply, requests=each, crowd_=crowds.get(name, 0.0), policy=policy, now=now)
+            for name, each in requests.items()
+        }
+        self._settle(self._memory.change(changes), policy, now)
+        if now >= self._share_at:
+            self._share_at = now + SHARED
+            self._share(now)
+
+    def review(self, identities: Sequence[int], policy: BehaviorPolicy, now: float) -> None:
+        """Look again at identities on the ladder: who is refused sends nothing that could move it down."""
+        names = []
+        for identity in identities:
+            profile = self._memory.peek(name_of(identity))
+            if profile is not None and profile.standing != self._advanced(profile, policy, now).standing:
+                names.append(name_of(identity))
+        changed = self._memory.change({name: partial(self._advanced, policy=policy, now=now) for name in names})
+        self._settle(changed, policy, now)
+
+    def forget(self, now: float) -> None:
+        """Drop what is old."""
+        self._store.forget(now - KEPT, _day(now - 86400.0))
+
+    def _read(self, observation: Observation) -> _Request:
+        document = observation.document
+        names = shape(document)
+        found = intent(
+            (*observation.instructions, observation.prompt),
+            d1=observation.d1, shape=names, logprobs=observation.logprobs,
+        )  # fmt: skip
+        for reason in found.reasons:
+            self._meter.intent(reason.value)
+        reading = self._reader.read(observation.prompt)
+        keys: tuple[int, ...] = ()
+        if found.score >= CROWDING:
+            keys = form([reading, *(self._reader.read(text) for text in observation.instructions)])
+        seed = document.get("seed")
+        noted = Noted(
+            observation.time,
+            found.score,
+            tuple(REASONS.index(reason) for reason in found.reasons),
+            crc32(str(seed)[:40].encode()) % 0xFFFF + 1 if seed is not None else 0,
+            observation.tokens,
+            observation.d1 > 0,
+            observation.logprobs,
+            Reason.REASONING in found.reasons or bool(document.get("reasoning") or document.get("include_reasoning")),
+            bool(names),
+        )
+        return _Request(reading, noted, keys)
+
+    def _crowds(self, requests: Mapping[str, list[_Request]], now: float) -> dict[str, float]:
+        sightings = list(dict.fromkeys(
+            (key, name) for name, each in requests.items() for request in each for key in request.form
+        ))  # fmt: skip
+        if not sightings:
+            return {}
+        found: dict[str, float] = {}
+        for (_, name), identities in zip(sightings, self._store.saw(_day(now), sightings), strict=True):
+            found[name] = max(found.get(name, 0.0), crowd(identities))
+        return found
+
+    def _apply(
+        self, profile: Profile, requests: Sequence[_Request], crowd_: float, policy: BehaviorPolicy, now: float
+    ) -> None:
+        for request in requests:
+            if profile.observe(request.reading, request.noted) is Reason.SEED_SWEEP:
+                self._meter.intent(Reason.SEED_SWEEP.value)
+        profile.crowds(crowd_, now)
+        usual = profile.standing.step is Step.METRIC and profile.evidence < UNIT / 2
+        if usual and profile.requests >= EVERY and now - profile.contributed >= HOUR:
+            profile.contributed = now
+            self._gathered.append((profile.recent, profile.figures(self.cohort, now).tokens_day))
+        self._advanced(profile, policy, now)
+
+    def _advanced(self, profile: Profile, policy: BehaviorPolicy, now: float) -> Profile:
+        profile.standing = advance(profile.standing, profile.figures(self.cohort, now).risk, now, policy)
+        return profile
+
+    def _settle(self, changed: Mapping[str, Changed], policy: BehaviorPolicy, now: float) -> None:
+        """Bring the table up to date, and write down who moved."""
+        for name, (before, profile) in changed.items():
+            step = profile.standing.step
+            self._table.put(identity_of(name), step)
+            if step is before.step:
+                continue
+            figures = profile.figures(self.cohort, now)
+            reasons = [reason.value for reason in profile.why(figures)]
+            self._meter.behavior_step(step.word, reasons[0] if reasons and step > before.step else "over")
+            if self._journal is not None:
+                self._journal.append("behavior", facts(name, before.step, step, figures, reasons, policy))
+
+    def _share(self, now: float) -> None:
+        """Add what was gathered to the cohort that all share, and read what others added."""
+        for _ in range(4):
+            row = self._store.read([COHORT]).get(COHORT)
+            cohort = _cohort(row.data) if row is not None else Cohort()
+            for presence, tokens in self._gathered:
+                cohort.take(presence, tokens)
+            self.cohort = cohort
+            revision = row.revision if row is not None else 0
+            if not self._gathered:
+                return
+            if not self._store.write([Change(COHORT, revision, cohort.pack(), Step.METRIC, now)]):
+                self._gathered.clear()
+                return
+
+
+def facts(
+    name: str, before: Step, step: Step, figures: Figures, reasons: Sequence[str], policy: BehaviorPolicy
+) -> dict[str, Any]:
+    """Return the facts of a step for the journal: a pseudonym, figures and ids of reasons, no text."""
+    return {
+        "user": name,
+        "before": before.word,
+        "step": step.word,
+        "enforced": policy.enforce and step >= Step.CLAMP,
+        "risk": round(figures.risk, 3),
+        "reasons": list(reasons),
+        "figures": {field: round(value, 3) for field, value in figures._asdict().items()},
+    }
+
+
+def _cohort(data: bytes) -> Cohort:
+    try:
+        return Cohort.unpack(data)
+    except ValueError:  # of another version: learnt anew
+        return Cohort()
+
+
+def _day(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).date().isoformat()

@@ -1,0 +1,111 @@
+"""``guard export verify``: whether a receipt or a statement is as it was signed, and by whom."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from guard.evidence.signing import Verifier
+
+EX_INVALID, EX_DATA, EX_KEYLESS = 1, 65, 78
+
+
+def verify(
+    file: Path = typer.Argument(metavar="FILE", help="A receipt, or an attested statement; - for standard input."),
+    key: str | None = typer.Option(None, metavar="PUB", help="The signer's public key: a PEM file, or base64."),
+    keys: Path | None = typer.Option(None, help="A list of public keys: keys.json of the signer's state directory."),
+    config: Path | None = typer.Option(None, help="guard.yaml of the signer, where that is this machine."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Verify a receipt (`guard export receipt`) or a statement (`guard export check --attest`) by the signer's keys.
+
+    Ends with 0 if it is as it was signed by one of them; 1 if it is not, or is signed by another key, even if that
+    comes with it; 65 for a file that is neither, 78 without a key to verify it by.
+    """
+    from guard.evidence import envelope, portable
+    from guard.evidence.envelope import EnvelopeError, Standing
+    from guard.evidence.signing import SigningError
+
+    if key is not None and keys is not None:
+        raise typer.BadParameter("give one of --key and --keys", param_hint="--keys")
+    try:
+        trusted = _trusted(key, keys, config)
+    except SigningError as error:
+        print(f"{error}; name the signer's key with --key or --keys", file=sys.stderr)
+        raise typer.Exit(EX_KEYLESS) from None
+    document = _read(file)
+    try:
+        if "statement" in document:
+            standing = envelope.verify(document, trusted)
+            kind, what, signer = "statement", "the statement", document["signature"]["key"]
+        else:
+            standing = portable.verify(document, trusted)
+            kind, what, signer = document["kind"], document["facts"]["id"], document["key"]
+    except EnvelopeError as error:
+        _leave(file, f"no receipt and no signed statement: {error}")
+    valid = standing is Standing.VALID
+    if as_json:
+        late = {"late": document["late"]} if kind != "statement" else {}
+        print(json.dumps({"valid": valid, "kind": kind, "key": signer, "finding": standing.value, **late}))
+    else:
+        print(f"{'valid' if valid else 'NOT VALID'}: {_shown(what)}: {standing.value} ({_shown(signer)})")
+        if valid and document.get("late"):
+            print("signed only when the gateway ran again after it had been killed")
+    raise typer.Exit(0 if valid else EX_INVALID)
+
+
+def _trusted(key: str | None, keys: Path | None, config: Path | None) -> "Verifier":
+    """Return the keys to go by. Raises SigningError where there are none."""
+    from guard.evidence.signing import PUBLIC, SigningError, Verifier
+    from guard.policy.load import load_config
+    from guard.policy.locations import configuration
+    from guard.provenance.layout import Layout
+
+    if key is not None:
+        path = Path(key)
+        try:
+            return Verifier.of_key(path.read_text(encoding="utf-8") if path.is_file() else key)
+        except (OSError, UnicodeDecodeError, SigningError) as error:
+            raise SigningError(f"{key}: {error}") from None
+    found = configuration(config) if keys is None else None
+    if keys is None and found is None:
+        raise SigningError("there is no key to verify it by")
+    return Verifier.of_list(keys or Layout(Path(load_config(found).state_dir)).signing / PUBLIC)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return the JSON object in ``file``; leaves with 65 where there is none."""
+    try:
+        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        document = json.loads(content, object_pairs_hook=_each_once)
+    except OSError as error:
+        _leave(file, error.strerror or str(error))
+    except (ValueError, RecursionError) as error:
+        _leave(file, str(error) if isinstance(error, _TwiceError) else "not JSON")
+    if not isinstance(document, dict):
+        _leave(file, "not a JSON object")
+    return document
+
+
+class _TwiceError(ValueError):
+    """A name that readers could take for one value or the other."""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _TwiceError("a name is there twice; allowed: each once")
+    return found
+
+
+def _shown(text: str) -> str:
+    """Return text of a file that may be anybody's, as it may be printed."""
+    return text if text.isprintable() else ascii(text)
+
+
+def _leave(file: Path, why: str) -> NoReturn:
+    print(f"{file}: {why}", file=sys.stderr)
+    raise typer.Exit(EX_DATA)
