@@ -39,8 +39,10 @@ slow: $(VENV)/.guard-dev  ## The tests that start processes or wait.
 test-faults: packages $(VENV)/.guard-dev  ## Three gateways and Redis under kill -9 and outages: a few minutes.
 	$(BIN)/pytest -q -s -m slow tests/faults
 
+# A vLLM has 300 s to start, and a test may wait for two; the time after which one is taken to hang is longer.
 test-vllm: $(VENV)/.guard-dev  ## Install vLLM (kept in ~/.cache/guard) and test against it.
-	python=$$(tests/vllm/install.sh) && GUARD_VLLM_PYTHON="$$python" $(BIN)/pytest -q -m vllm tests/vllm tests/contract
+	python=$$(tests/vllm/install.sh) && GUARD_VLLM_PYTHON="$$python" \
+	$(BIN)/pytest -q -m vllm -o faulthandler_timeout=700 tests/vllm tests/contract
 
 bench: $(VENV)/.guard-dev  ## Run every benchmark.
 	for script in $(sort $(wildcard benchmarks/*.py)); do $(BIN)/python "$$script"; done

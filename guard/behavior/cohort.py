@@ -1,10 +1,11 @@
 """What is usual among the identities of a deployment: their subjects, and how much output they take a day."""
 
 import struct
+from collections.abc import Sequence
 from math import log2, sqrt
 
 from guard.behavior.reading import BUCKETS
-from guard.behavior.subjects import Presence, nothing
+from guard.behavior.subjects import NOWHERE
 
 VERSION = 1
 SPAN = 4096
@@ -24,11 +25,12 @@ class Cohort:
 
     def __init__(self) -> None:
         self.contributions = 0
-        self.presence: Presence = nothing()
+        self.presence: Sequence[float] = NOWHERE
+        """Share of prompts that each bucket is in."""
         self.mean = self.square = 0.0
         """Of the binary logarithm of the tokens a day, and of its square."""
 
-    def take(self, presence: Presence, tokens: float) -> None:
+    def take(self, presence: Sequence[float], tokens: float) -> None:
         """Add what one identity is like: its recent subjects and its output tokens a day."""
         self.contributions += 1
         step = max(1.0 / SPAN, 1.0 / self.contributions)

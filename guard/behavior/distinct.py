@@ -8,6 +8,7 @@ REGISTERS = 128
 """A standard error of 9 %: enough to tell a set that comes again every night from prompts that are ever new."""
 WEEK = 7 * 86400.0
 _ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
+_POWERS = [2.0**-rank for rank in range(256)]
 _ODD = 0x9E3779B97F4A7C15
 
 
@@ -39,8 +40,8 @@ class Distinct:
         counted = self.counted + self.counted_before
         if not counted:
             return 1.0
-        registers = list(map(max, self.now, self.before))
-        found = _ALPHA * REGISTERS * REGISTERS / sum(2.0**-rank for rank in registers)
+        registers = list(map(max, self.now, self.before)) if self.counted_before else self.now
+        found = _ALPHA * REGISTERS * REGISTERS / sum(map(_POWERS.__getitem__, registers))
         empty = registers.count(0)
         if found <= 2.5 * REGISTERS and empty:
             found = REGISTERS * log(REGISTERS / empty)

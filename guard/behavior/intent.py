@@ -5,14 +5,10 @@ few-shot work look the same.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
+from itertools import groupby
 from typing import NamedTuple
-
-from guard.screening.normalize import fold
-
-LONGEST = 16_000
-"""Characters of one text that the patterns read; of a longer one half of them from either end."""
 
 
 class Reason(StrEnum):
@@ -70,8 +66,13 @@ class Intent(NamedTuple):
     reasons: tuple[Reason, ...]
 
 
-def _pattern(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{each})" for each in alternatives))
+class _Sign(NamedTuple):
+    """What a text says where one of each of ``needs`` is in it and the pattern matches; without them it cannot."""
+
+    reason: Reason
+    needs: tuple[tuple[str, ...], ...]
+    """Signs with the same first one stand together: it is looked for once, and most texts are done then."""
+    pattern: re.Pattern[str]
 
 
 _N = (
@@ -83,80 +84,129 @@ _PAIR = (
     r"(?: ?[/&,] ?| and (?:its |their )?| with (?:its |their )?|)"
     r" ?(?:response|answer|output|completion|solution)s?"
 )
-_PATTERNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
-    (
-        Reason.PAIRS,
-        _pattern(
-            rf"\b(?:generate|create|produce|write|synthesi[sz]e|come up with) {_N}\b[^.\n]{{0,40}}"
+_VERBS = ("generate", "create", "produce", "write", "synthesi")
+_ASKED = ("instruction", "prompt", "task", "query")
+_ANSWERED = ("response", "answer", "output", "completion")
+_SIGNS = tuple(
+    _Sign(reason, needs, re.compile(pattern))
+    for reason, needs, pattern in (
+        (
+            Reason.PAIRS, (_ASKED, (*_VERBS, "come up with"), _ANSWERED),
+            (rf"\b(?:generate|create|produce|write|synthesi[sz]e|come up with) {_N}\b[^.\n]{{0,40}}"
             r"\b(?:instruction|prompt|task|query) ?[/,&]? ?(?:and |with (?:its |their )?)?"
-            r"(?:response|answer|output|completion)",
-            rf"\b(?:generate|create|produce|write|synthesi[sz]e) [^.\n]{{0,60}}{_PAIR} ?pairs?\b[^\n]{{0,120}}"
-            r"\b(?:jsonl|json lines|one (?:json )?(?:object|record) per line)\b",
+            r"(?:response|answer|output|completion)"),
+        ),
+        (
+            Reason.PAIRS, (_ASKED, ("instruction",), ("key",), ("output", "response")),
             r"\bkeys? \W{0,3}instruction\W{1,6}(?:and |input\W{1,6}(?:and )?)?\W{0,3}(?:output|response)\b",
         ),
-    ),
-    (
-        Reason.SELF_INSTRUCT,
-        _pattern(
-            r"\bcome up with (?:a (?:set|series|list) of )?(?:\w+ ){0,3}"
-            r"(?:task instructions|new (?:tasks|instructions))\b",
+        (
+            Reason.SELF_INSTRUCT, (_ASKED, ("come up with",), ("task instruction", "new task", "new instruction")),
+            (r"\bcome up with (?:a (?:set|series|list) of )?(?:\w+ ){0,3}"
+            r"(?:task instructions|new (?:tasks|instructions))\b"),
+        ),
+        (
+            Reason.SELF_INSTRUCT, (_ASKED, ("instruction",), ("do not repeat",)),
             r"\b(?:diverse|new|novel) (?:and \w+ )?(?:task )?instructions?\b[^\n]{0,200}\bdo not repeat\b",
+        ),
+        (
+            Reason.SELF_INSTRUCT, (_ASKED, ("task pool", "seed task")),
             r"\btask pool\b|\bseed tasks?\b[^\n]{0,120}\b(?:generate|write|continue)\b",
         ),
-    ),
-    (
-        Reason.EVOLVE,
-        _pattern(
-            r"\b(?:rewrite|evolve|rework|turn) (?:the |this )?(?:given |original |following )?"
+        (
+            Reason.EVOLVE, (_ASKED, ("prompt into", "prompts into", "instruction into", "instructions into")),
+            (r"\b(?:rewrite|evolve|rework|turn) (?:the |this )?(?:given |original |following )?"
             r"(?:prompt|instruction)s? into\b[^\n]{0,80}"
-            r"\b(?:more complex|harder|rarer|more difficult|longer tailed|brand new)",
+            r"\b(?:more complex|harder|rarer|more difficult|longer tailed|brand new)"),
+        ),
+        (
+            Reason.EVOLVE, (_ASKED, ("prompt#", "instruction#")),
             r"#(?:given|created|rewritten|evolved) ?(?:prompt|instruction)#",
-            r"\badd(?:ing)? one more constraints?/requirements?\b|\bincrease the (?:required )?(?:reasoning|depth)"
-            r"[^\n]{0,60}\bof the (?:prompt|instruction)\b",
         ),
-    ),
-    (
-        Reason.PREFERENCE,
-        _pattern(
+        (
+            Reason.EVOLVE, (_ASKED, ("of the prompt", "of the instruction")),
+            r"\bincrease the (?:required )?(?:reasoning|depth)[^\n]{0,60}\bof the (?:prompt|instruction)\b",
+        ),
+        (
+            Reason.EVOLVE, (("/requirement",),),
+            r"\badd(?:ing)? one more constraints?/requirements?\b",
+        ),
+        (
+            Reason.PAIRS, (("pair",), ("json", "per line"), _VERBS, _ANSWERED),
+            (rf"\b(?:generate|create|produce|write|synthesi[sz]e) [^.\n]{{0,60}}{_PAIR} ?pairs?\b[^\n]{{0,120}}"
+            r"\b(?:jsonl|json lines|one (?:json )?(?:object|record) per line)\b"),
+        ),
+        (
+            Reason.PREFERENCE, (("rejected", "dispreferred"), ("chosen", "preferred")),
             r"\b(?:chosen|preferred)\b[^\n]{0,40}\b(?:and|,|/)\W{0,4}(?:the |a )?(?:rejected|dispreferred)\b",
-            r"\b(?:one|a) (?:good|better|helpful|correct)[^\n]{0,30}(?:answer|response|completion)s? and (?:one|a) "
-            r"(?:bad|worse|flawed|unhelpful|wrong)",
         ),
-    ),
-    (
-        Reason.REASONING,
-        _pattern(
-            r"\b(?:output|include|return|write|show|give|put|emit)\b[^\n]{0,40}"
+        (
+            Reason.PREFERENCE, ((" and one ", " and a "), ("bad", "worse", "flawed", "helpful", "wrong"), _ANSWERED),
+            (r"\b(?:one|a) (?:good|better|helpful|correct)[^\n]{0,30}(?:answer|response|completion)s? and (?:one|a) "
+            r"(?:bad|worse|flawed|unhelpful|wrong)"),
+        ),
+        (
+            Reason.REASONING,
+            (("reasoning", "thought", "rationale", "thinking"), ("all", "full", "complete", "entire", "whole", "step")),
+            (r"\b(?:output|include|return|write|show|give|put|emit)\b[^\n]{0,40}"
             r"\b(?:all|full|complete|entire|whole|step by step)[^\n]{0,20}"
-            r"\b(?:reasoning|thoughts?|chain of thought|rationale|thinking)",
+            r"\b(?:reasoning|thoughts?|chain of thought|rationale|thinking)"),
+        ),
+        (
+            Reason.REASONING, (("think step by step",),),
             r"\bthink step by step\b[^\n]{0,80}\b(?:json|jsonl|<think>)",
         ),
-    ),
-)
+    )
+)  # fmt: skip
+_GROUPS = tuple((words, tuple(group)) for words, group in groupby(_SIGNS, lambda sign: sign.needs[0]))
 _PAIRED = ({"instruction"}, {"prompt"}, {"query"}, {"task"})
 _ANSWERS = {"output", "response", "completion", "answer", "target"}
 _REASONED = {"reasoning", "rationale", "thinking", "chain_of_thought", "thoughts", "cot"}
 
 
+def signs(folded: str) -> frozenset[Reason]:
+    """Return what a text says of its purpose; it is folded (guard.screening.normalize)."""
+    found: set[Reason] = set()
+    for first, group in _GROUPS:
+        if _among(first, folded):
+            for reason, needs, pattern in group:
+                if reason not in found and all(_among(words, folded) for words in needs) and pattern.search(folded):
+                    found.add(reason)
+    return frozenset(found)
+
+
+def _among(words: tuple[str, ...], text: str) -> bool:
+    for word in words:  # noqa: SIM110 - a generator would cost more than what it looks for
+        if word in text:
+            return True
+    return False
+
+
 def intent(
-    texts: Iterable[str], *, d1: float = 0.0, shape: frozenset[str] = frozenset(), logprobs: bool = False
+    said: frozenset[Reason], *, d1: float = 0.0, shape: frozenset[str] = frozenset(), logprobs: bool = False
 ) -> Intent:
     """Return what a request seems to be for.
 
-    ``texts`` are those of users and systems; ``d1`` is the score of the screening tiers, 0 where they found nothing;
-    ``shape`` is what ``guard.behavior.shape`` says of the body.
+    ``said`` are the signs of the texts of users and systems; ``d1`` is the score of the screening tiers, 0 where they
+    found nothing; ``shape`` is what ``guard.behavior.shape`` says of the body.
     """
-    reasons = {Reason.D1} if d1 else set()
+    if not (said or d1 or shape or logprobs):
+        return _NOTHING
+    reasons = set(said)
+    if d1:
+        reasons.add(Reason.D1)
     if logprobs:
         reasons.add(Reason.LOGPROBS)
     _of_shape(shape, reasons)
-    for text in texts:
-        folded = fold(text if len(text) <= LONGEST else text[: LONGEST // 2] + "\n" + text[-LONGEST // 2 :])
-        reasons.update(reason for reason, pattern in _PATTERNS if reason not in reasons and pattern.search(folded))
+    if not reasons:
+        return _NOTHING
     left = 1.0 - d1
     for reason in reasons:
         left *= 1.0 - SCORES.get(reason, 0.0)
     return Intent(1.0 - left, tuple(reason for reason in REASONS if reason in reasons))
+
+
+_NOTHING = Intent(0.0, ())
 
 
 def _of_shape(names: frozenset[str], reasons: set[Reason]) -> None:

@@ -90,4 +90,4 @@ def advance(standing: Standing, risk: float, now: float, policy: BehaviorPolicy)
         if now - falling >= policy.down:
             return Standing(Step(step - 1), since=now)
         return standing._replace(rising=0.0, falling=falling)
-    return standing._replace(rising=0.0, falling=0.0)
+    return standing._replace(rising=0.0, falling=0.0) if standing.rising or standing.falling else standing

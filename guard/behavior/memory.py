@@ -8,8 +8,8 @@ from guard.behavior.ladder import Standing
 from guard.behavior.profile import Profile
 from guard.behavior.store import Change, Store, StoreUnavailable
 
-HOT = 2048
-"""Profiles that are kept in memory, some 20 KB each as objects."""
+HOT = 512
+"""Profiles that are kept in memory, at most some 60 KB each as objects."""
 ROUNDS = 8
 """Times that a profile is read again because another process changed it meanwhile."""
 

@@ -3,6 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+LONGEST = 16_000
+"""Characters of one text that are looked at; of a longer one half of them from either end."""
+
+
+def ends(text: str) -> str:
+    """Return what is looked at of a text: all of it up to ``LONGEST`` characters."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}\n{text[-LONGEST // 2 :]}"
+
 
 class Observation(NamedTuple):
     """One answered request of an identity."""
@@ -27,7 +35,10 @@ class Observation(NamedTuple):
     @property
     def size(self) -> int:
         """Characters that wait with it."""
-        return len(self.prompt) + sum(map(len, self.instructions))
+        size = len(self.prompt)
+        for text in self.instructions:
+            size += len(text)
+        return size
 
 
 class Noted(NamedTuple):

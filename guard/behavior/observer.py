@@ -2,7 +2,8 @@
 
 A request hands its texts over and goes on. What does not fit into the queue, or cannot be kept because the store is
 down, is counted as not evaluated: the behavior of those identities is unknown for that time, and no request waits or
-fails for it. Steps that were taken before stay in force from memory.
+fails for it. Steps that were taken before stay in force from memory. What a process that is killed had not yet written,
+some seconds of behavior, is lost.
 """
 
 import time
@@ -17,10 +18,14 @@ from guard.behavior.store import Store, StoreUnavailable
 from guard.behavior.study import Study
 from guard.behavior.table import Table
 
-BATCH = 256
+BATCH = 512
+"""Observations, at most, whose profiles are written together."""
 LIMIT, LIMIT_CHARACTERS = 8192, 32 * 1024 * 1024
-LINGER, IDLE = 0.25, 5.0
+LINGER, IDLE = 2.0, 5.0
 """Seconds that a batch gathers, and that an idle thread sleeps at most."""
+PAUSE = 1e-4
+"""Seconds that the thread sleeps after each observation, so that it never has the interpreter for longer than one
+takes: merely to give it up would not do, it would be back before the event loop is awake."""
 REFRESH, REVIEW, FORGET = 15.0, 60.0, 3600.0
 """Seconds between looks at what other processes did, at who may step down, and at what is old."""
 
@@ -66,7 +71,7 @@ class Observer:
         self.error: str | None = None
         """Why behavior is unknown, or None."""
         self._store, self._meter, self._clock, self._failed, self._linger = store, meter, clock, failed, linger
-        self._study = Study(store, key, meter, journal, self.table)
+        self._study = Study(store, key, meter, journal, self.table, self._pause)
         self._policy = BehaviorPolicy()
         self._tasks: deque[Observation] = deque()
         self._characters = 0
@@ -90,13 +95,14 @@ class Observer:
 
     def observe(self, observation: Observation, policy: BehaviorPolicy) -> None:
         """Take a finished request, and the policy it was served under; never waits, never raises."""
+        size = observation.size
         with self._lock:
             if self._thread is None and not self._closing.is_set():
                 self.start()
-            full = len(self._tasks) >= LIMIT or self._characters + observation.size > LIMIT_CHARACTERS
+            full = len(self._tasks) >= LIMIT or self._characters + size > LIMIT_CHARACTERS
             if not full:
                 self._tasks.append(observation)
-                self._characters += observation.size
+                self._characters += size
                 self._policy = policy
         if full:
             self._meter.not_evaluated("behavior")
@@ -131,6 +137,10 @@ class Observer:
             self._unknown(error)
             for _ in observations:
                 self._meter.not_evaluated("behavior")
+
+    def _pause(self) -> None:
+        if not self._closing.is_set():
+            time.sleep(PAUSE)
 
     def _look(self) -> None:
         now = self._clock()

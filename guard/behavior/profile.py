@@ -15,17 +15,18 @@ Sums that fade are exact at ``last``; reading them later fades them further.
 """
 
 import struct
-from math import exp, log
+from collections.abc import Sequence
+from math import exp, exp2, log
 
 from guard.behavior.cohort import Cohort
 from guard.behavior.distinct import REGISTERS, Distinct
 from guard.behavior.intent import REASONS, SCORES, Reason
 from guard.behavior.ladder import Standing, Step
 from guard.behavior.observation import Noted
-from guard.behavior.reading import BUCKETS, SKETCH, Reading
-from guard.behavior.risk import ALLOWANCE, CAP, HALF_LIFE, Figures
-from guard.behavior.subjects import PAST, RECENT, Presence, coverage, discrepancy, nothing, seen
-from guard.behavior.window import LENGTH, Recent, Window
+from guard.behavior.reading import BUCKETS, Reading
+from guard.behavior.risk import ALLOWANCE, CAP, HALF_LIFE, MOST_CONTEXT, Figures, risk
+from guard.behavior.subjects import PAST, RECENT, Presence, coverage, discrepancy
+from guard.behavior.window import LENGTH, RECORD, Window
 
 VERSION = 1
 MOST = 4096
@@ -36,8 +37,13 @@ SPAN = 64
 _SLOTS = 16
 _HEAD = struct.Struct(f"<4B7d3I12f{_SLOTS}fd")
 _SUBJECTS = struct.Struct(f"<{BUCKETS}e")
-_RECENT = struct.Struct(f"<{SKETCH}IBIH")
-SIZE = _HEAD.size + 2 * REGISTERS + 2 * _SUBJECTS.size + 1 + LENGTH * _RECENT.size
+SIZE = _HEAD.size + 2 * REGISTERS + 2 * _SUBJECTS.size + 1 + LENGTH * RECORD.size
+_SWEEP = REASONS.index(Reason.SEED_SWEEP)
+
+
+def version(data: bytes) -> int:
+    """Return the version that a packed profile says it has; 0 where there is none."""
+    return data[0] if data else 0
 
 
 class Profile:
@@ -57,8 +63,7 @@ class Profile:
         self.template = self.reasoning = self.logprobs = self.schema = self.d1 = self.crowd = 0.0
         self.reasons = [0.0] * _SLOTS
         self.distinct, self.window = Distinct(), Window()
-        self.recent: Presence = nothing()
-        self.past: Presence = nothing()
+        self.recent, self.past = Presence(), Presence()
         self.standing = Standing()
 
     def observe(self, reading: Reading, noted: Noted) -> Reason | None:
@@ -70,23 +75,22 @@ class Profile:
         self.requests += 1
         step = max(1.0 / SPAN, 1.0 / self.requests)
         template, sweep = self.window.add(reading, noted.seed)
-        for name, value in (
-            ("template", template), ("reasoning", noted.reasoning), ("logprobs", noted.logprobs),
-            ("schema", noted.schema), ("d1", noted.d1),
-        ):  # fmt: skip
-            old = getattr(self, name)
-            setattr(self, name, old + step * (value - old))
+        self.template += step * (template - self.template)
+        self.reasoning += step * (noted.reasoning - self.reasoning)
+        self.logprobs += step * (noted.logprobs - self.logprobs)
+        self.schema += step * (noted.schema - self.schema)
+        self.d1 += step * (noted.d1 - self.d1)
         self.tokens_day += noted.tokens
         self.tokens_long += noted.tokens
         self.requests_hour += 1
         self.distinct.add(reading, now)
-        self.recent = seen(self.recent, reading.subjects, self.requests, RECENT)
-        self.past = seen(self.past, reading.subjects, self.requests, PAST)
+        self.recent.add(reading.subjects, self.requests, RECENT)
+        self.past.add(reading.subjects, self.requests, PAST)
         score = noted.score
         if sweep:
             score = 1.0 - (1.0 - score) * (1.0 - SCORES[Reason.SEED_SWEEP])
         self.evidence = min(CAP, max(0.0, self.evidence + score - ALLOWANCE))
-        places = (*noted.reasons, REASONS.index(Reason.SEED_SWEEP)) if sweep else noted.reasons
+        places = (*noted.reasons, _SWEEP) if sweep else noted.reasons
         for place in places:
             self.reasons[place] += SCORES.get(REASONS[place], score)
         return Reason.SEED_SWEEP if sweep else None
@@ -98,26 +102,34 @@ class Profile:
 
     def figures(self, cohort: Cohort, now: float) -> Figures:
         """Return what is known at ``now``; nothing changes."""
-        silence = max(0.0, now - self.last)
-        tokens = max(self.tokens_day * exp(-silence / DAY), self.tokens_long * exp(-silence / FORTNIGHT) / 14)
-        few = min(1.0, self.requests / SPAN)
+        silence, tokens = max(0.0, now - self.last), self.tokens(now)
+        few, recent = min(1.0, self.requests / SPAN), self.recent.shares()
         return Figures(
             requests=self.requests,
-            evidence=self.evidence * 0.5 ** (silence / HALF_LIFE),
+            evidence=self._evidence(now),
             tokens_day=tokens,
             requests_hour=self.requests_hour * exp(-silence / HOUR),
             template=self.template * few,
             distinct=self.distinct.ratio(),
-            coverage=coverage(self.recent),
+            coverage=coverage(recent),
             reasoning=self.reasoning * few,
             logprobs=self.logprobs * few,
             schema=self.schema * few,
             d1=self.d1,
-            shift=self._shift(cohort),
+            shift=self._shift(recent, cohort),
             volume=min(1.0, max(0.0, (cohort.above(tokens) - 1.0) / 2.0)),
             regular=max(0.0, 1.0 - self.gap_variance**0.5 / 1.5) * few,
-            crowd=self.crowd * exp(-max(0.0, now - self.crowded) / DAY),
+            crowd=self._crowd(now),
         )
+
+    def bound(self, now: float) -> float:
+        """Return the most that the risk can be at ``now``, however the identity behaves; costs a hundredth of it."""
+        return risk(self._evidence(now), MOST_CONTEXT, self._crowd(now))
+
+    def tokens(self, now: float) -> float:
+        """Return the output tokens a day, over the last days."""
+        silence = max(0.0, now - self.last)
+        return max(self.tokens_day * exp(-silence / DAY), self.tokens_long * exp(-silence / FORTNIGHT) / 14)
 
     def why(self, figures: Figures) -> tuple[Reason, ...]:
         """Return the reasons that weigh, the heaviest of the requests' first."""
@@ -126,15 +138,21 @@ class Profile:
         requests = [REASONS[place] for place in order if self.reasons[place] >= 0.1 * total]
         return tuple(dict.fromkeys((*requests, *figures.reasons())))
 
-    def _shift(self, cohort: Cohort) -> float:
+    def _evidence(self, now: float) -> float:
+        return self.evidence * exp2(-max(0.0, now - self.last) / HALF_LIFE)
+
+    def _crowd(self, now: float) -> float:
+        return self.crowd * exp(-max(0.0, now - self.crowded) / DAY)
+
+    def _shift(self, recent: Sequence[float], cohort: Cohort) -> float:
         """The two-sample statistic: against its own past, and against everybody's."""
         if self.requests < 4 * RECENT:
             own = 0.0
         else:
-            own = discrepancy(self.recent, 2 * RECENT - 1, self.past, 2 * PAST - 1)
+            own = discrepancy(recent, 2 * RECENT - 1, self.past.shares(), 2 * PAST - 1)
         if self.requests < RECENT or cohort.contributions < 4096 // RECENT:
             return own
-        return max(own, discrepancy(self.recent, 2 * RECENT - 1, cohort.presence, cohort.contributions))
+        return max(own, discrepancy(recent, 2 * RECENT - 1, cohort.presence, cohort.contributions))
 
     def _fade(self, now: float) -> None:
         if not self.requests:
@@ -155,7 +173,7 @@ class Profile:
 
     def pack(self) -> bytes:
         """Return it in ``SIZE`` bytes, whatever it holds."""
-        standing, distinct, recent = self.standing, self.distinct, self.window.recent
+        standing, distinct, records = self.standing, self.distinct, self.window.records
         head = _HEAD.pack(
             VERSION, standing.step, standing.held, 0,
             self.first, self.last, standing.since, standing.rising, standing.falling, self.crowded, self.contributed,
@@ -164,10 +182,10 @@ class Profile:
             self.template, self.reasoning, self.logprobs, self.schema, self.d1, self.crowd,
             *self.reasons, distinct.since,
         )  # fmt: skip
-        prompts = [_RECENT.pack(*_padded(each.sketch), len(each.sketch), each.prompt, each.seed) for each in recent]
         return b"".join((
-            head, bytes(distinct.now), bytes(distinct.before), _SUBJECTS.pack(*self.recent),
-            _SUBJECTS.pack(*self.past), bytes([len(recent)]), *prompts, bytes((LENGTH - len(recent)) * _RECENT.size),
+            head, distinct.now, distinct.before, _SUBJECTS.pack(*self.recent.shares()),
+            _SUBJECTS.pack(*self.past.shares()), bytes([len(self.window)]), records,
+            bytes(LENGTH * RECORD.size - len(records)),
         ))  # fmt: skip
 
     @classmethod
@@ -191,15 +209,8 @@ class Profile:
             bytearray(data[at + REGISTERS : at + 2 * REGISTERS]),
         )
         at += 2 * REGISTERS
-        found.recent = list(_SUBJECTS.unpack_from(data, at))
-        found.past = list(_SUBJECTS.unpack_from(data, at + _SUBJECTS.size))
+        found.recent = Presence(_SUBJECTS.unpack_from(data, at))
+        found.past = Presence(_SUBJECTS.unpack_from(data, at + _SUBJECTS.size))
         at += 2 * _SUBJECTS.size
-        for place in range(data[at]):
-            *sketch, length, prompt, seed = _RECENT.unpack_from(data, at + 1 + place * _RECENT.size)
-            found.window.recent.append(Recent(frozenset(sketch[:length]), prompt, seed))
+        found.window = Window(data[at + 1 : at + 1 + data[at] * RECORD.size])
         return found
-
-
-def _padded(sketch: frozenset[int]) -> tuple[int, ...]:
-    values = tuple(sorted(sketch))
-    return values + (0,) * (SKETCH - len(values))

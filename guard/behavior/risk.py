@@ -27,6 +27,10 @@ CROWD_FROM, CROWD_FULL = 2, 8
 """Identities under which one template is no crowd yet, and from which it is one in full."""
 
 
+MOST_CONTEXT = 1.0
+"""C where every part of it is 1."""
+
+
 class Figures(NamedTuple):
     """What is known of an identity's behavior; shares and statistics are 0..1."""
 
@@ -69,9 +73,7 @@ class Figures(NamedTuple):
     @property
     def risk(self) -> float:
         """The risk, 0..1."""
-        context = self.context
-        weight = self.evidence / UNIT * (1.0 + context + self.crowd) + 0.6 * context
-        return 1.0 - exp2(-weight)
+        return risk(self.evidence, self.context, self.crowd)
 
     def reasons(self) -> tuple[Reason, ...]:
         """Return the reasons of behavior that weigh: those of requests are the profile's own."""
@@ -85,6 +87,11 @@ class Figures(NamedTuple):
             (Reason.LOGPROBS, self.logprobs),
         )
         return tuple(reason for reason, weight in weighed if weight >= 0.5)
+
+
+def risk(evidence: float, context: float, crowd: float) -> float:
+    """Return the risk, 0..1, of S, C and X; more of any of them never lowers it."""
+    return 1.0 - exp2(-(evidence / UNIT * (1.0 + context + crowd) + 0.6 * context))
 
 
 def crowd(identities: int) -> float:

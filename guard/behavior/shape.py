@@ -6,13 +6,14 @@ from typing import Any
 
 DEPTH, NAMES = 12, 256
 """Levels below the root, and names, that are looked at."""
-_ROOTS = ("response_format", "structured_outputs", "guided_json", "text", "output_config", "output_format", "tools")
+ROOTS = ("response_format", "structured_outputs", "guided_json", "text", "output_config", "output_format", "tools")
+"""Fields of a body that may hold schemas."""
 
 
 def shape(document: Mapping[str, Any]) -> frozenset[str]:
     """Return the property names, in lower case, of every JSON schema in a request's typed body, tools included."""
     names: set[str] = set()
-    for root in _ROOTS:
+    for root in ROOTS:
         value = document.get(root)
         if value is not None:
             _collect(_parsed(value), names, 0)

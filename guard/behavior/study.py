@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from guard.behavior.cohort import EVERY, HOUR, Cohort
-from guard.behavior.intent import REASONS, Reason, intent
-from guard.behavior.ladder import BehaviorPolicy, Step, advance
+from guard.behavior.intent import REASONS, Reason, intent, signs
+from guard.behavior.ladder import THRESHOLDS, BehaviorPolicy, Step, advance
 from guard.behavior.memory import Changed, Memory
 from guard.behavior.observation import Noted, Observation
 from guard.behavior.profile import Profile
@@ -17,7 +17,7 @@ from guard.behavior.reading import Reader, Reading, form
 from guard.behavior.risk import UNIT, Figures, crowd
 from guard.behavior.shape import shape
 from guard.behavior.store import COHORT, Change, Store, identity_of, name_of
-from guard.behavior.subjects import Presence
+from guard.screening.normalize import fold
 
 if TYPE_CHECKING:
     from guard.behavior.observer import BehaviorMeter, Journal
@@ -29,6 +29,9 @@ KEPT = 35 * 86400.0
 """Seconds after which an identity that was not seen is forgotten."""
 SHARED = 30.0
 """Seconds between two writes of the cohort."""
+INSTRUCTIONS = 1024
+"""System prompts whose signs are remembered: an application sends the same one with every request."""
+_PLACES = {reason: place for place, reason in enumerate(REASONS)}
 
 
 class _Request(NamedTuple):
@@ -39,15 +42,26 @@ class _Request(NamedTuple):
 
 
 class Study:
-    """Turns observations into standings. For one thread; every method raises StoreUnavailable."""
+    """Turns observations into standings. For one thread; every method raises StoreUnavailable.
+
+    ``pause`` is called after each observation and each profile: there the thread lets others have the interpreter.
+    """
 
     def __init__(
-        self, store: Store, key: bytes, meter: "BehaviorMeter", journal: "Journal | None", table: "Table"
+        self,
+        store: Store,
+        key: bytes,
+        meter: "BehaviorMeter",
+        journal: "Journal | None",
+        table: "Table",
+        pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._meter, self._journal, self._table = store, meter, journal, table
         self._reader, self._memory = Reader(key), Memory(store)
+        self._pause = pause
         self.cohort = Cohort()
-        self._gathered: list[tuple[Presence, float]] = []
+        self._gathered: list[tuple[Sequence[float], float]] = []
+        self._instructions: dict[tuple[int, int], frozenset[Reason]] = {}
         self._share_at = 0.0
 
     def take(self, observations: Iterable[Observation], policy: BehaviorPolicy, now: float) -> None:
@@ -55,6 +69,7 @@ class Study:
         requests: dict[str, list[_Request]] = defaultdict(list)
         for observation in observations:
             requests[name_of(observation.identity)].append(self._read(observation))
+            self._pause()
         crowds = self._crowds(requests, now)
         changes: dict[str, Callable[[Profile], object]] = {
             name: partial(self._apply, requests=each, crowd_=crowds.get(name, 0.0), policy=policy, now=now)
@@ -81,22 +96,20 @@ class Study:
 
     def _read(self, observation: Observation) -> _Request:
         document = observation.document
-        names = shape(document)
-        found = intent(
-            (*observation.instructions, observation.prompt),
-            d1=observation.d1, shape=names, logprobs=observation.logprobs,
-        )  # fmt: skip
+        names, folded = shape(document), fold(observation.prompt)
+        said = signs(folded).union(*map(self._signs, observation.instructions))
+        found = intent(said, d1=observation.d1, shape=names, logprobs=observation.logprobs)
         for reason in found.reasons:
             self._meter.intent(reason.value)
-        reading = self._reader.read(observation.prompt)
+        reading = self._reader.read(folded)
         keys: tuple[int, ...] = ()
         if found.score >= CROWDING:
-            keys = form([reading, *(self._reader.read(text) for text in observation.instructions)])
+            keys = form([reading, *(self._reader.read(fold(text)) for text in observation.instructions)])
         seed = document.get("seed")
         noted = Noted(
             observation.time,
             found.score,
-            tuple(REASONS.index(reason) for reason in found.reasons),
+            tuple([_PLACES[reason] for reason in found.reasons]),
             crc32(str(seed)[:40].encode()) % 0xFFFF + 1 if seed is not None else 0,
             observation.tokens,
             observation.d1 > 0,
@@ -105,6 +118,16 @@ class Study:
             bool(names),
         )
         return _Request(reading, noted, keys)
+
+    def _signs(self, text: str) -> frozenset[Reason]:
+        """Return the signs of a system prompt, known by its hash alone."""
+        key = hash(text), len(text)
+        found = self._instructions.get(key)
+        if found is None:
+            if len(self._instructions) >= INSTRUCTIONS:
+                self._instructions.clear()
+            found = self._instructions[key] = signs(fold(text))
+        return found
 
     def _crowds(self, requests: Mapping[str, list[_Request]], now: float) -> dict[str, float]:
         sightings = list(dict.fromkeys(
@@ -127,11 +150,15 @@ class Study:
         usual = profile.standing.step is Step.METRIC and profile.evidence < UNIT / 2
         if usual and profile.requests >= EVERY and now - profile.contributed >= HOUR:
             profile.contributed = now
-            self._gathered.append((profile.recent, profile.figures(self.cohort, now).tokens_day))
+            self._gathered.append((profile.recent.shares(), profile.tokens(now)))
         self._advanced(profile, policy, now)
+        self._pause()
 
     def _advanced(self, profile: Profile, policy: BehaviorPolicy, now: float) -> Profile:
-        profile.standing = advance(profile.standing, profile.figures(self.cohort, now).risk, now, policy)
+        risk = profile.bound(now)
+        if profile.standing.step or risk >= THRESHOLDS[Step.ALERT]:  # else the risk itself would be as idle
+            risk = profile.figures(self.cohort, now).risk
+        profile.standing = advance(profile.standing, risk, now, policy)
         return profile
 
     def _settle(self, changed: Mapping[str, Changed], policy: BehaviorPolicy, now: float) -> None:

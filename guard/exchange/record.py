@@ -86,9 +86,8 @@ def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = 
     notable = decided is not Verdict.ALLOW or exchange.obligations or exchange.marked
     if audit is not None and (notable or exchange.snapshot.every_decision):
         audit.append("decision", facts(exchange, decided, ending))
-    if exchange.services.provenance is not None and exchange.answered:
-        _receipts(exchange, served)
-        exchange.services.provenance.ended()
+    if exchange.answered:
+        _account(exchange, served)
     observe(exchange, served)
     if exchange.services.candidate is not None:
         exchange.services.candidate.offer(exchange)
@@ -168,6 +167,18 @@ def _refusal_facts(refusal: Refusal) -> dict[str, str | None]:
         "clause": refusal.clause,
         "category": refusal.category,
     }
+
+
+def _account(exchange: Exchange, served: Sequence[ServedChoice]) -> None:
+    """Hand over what was answered; where receipts are off only how much it was."""
+    provenance, unrecorded = exchange.services.provenance, exchange.services.unrecorded
+    if provenance is not None:
+        _receipts(exchange, served)
+        provenance.ended()
+    elif unrecorded is not None:
+        if exchange.model is not None:
+            unrecorded.unrecorded(len(served))
+        unrecorded.ended()
 
 
 def _receipts(exchange: Exchange, served: Sequence[ServedChoice]) -> None:

@@ -29,7 +29,10 @@ def screen_prompt(exchange: Exchange) -> Refusal | None:
     if refusal is None and any(check.settles and check.wanted(exchange) for check in exchange.services.assessors):
         # A check beside the call to the model decides in the learned tier's place, where it can.
         exchange.deferred, learned = divided(learned, exchange.inquiry.segments)
-    return judge_prompt(exchange, model, learned) or refusal
+    later = judge_prompt(exchange, model, learned)
+    if refusal is not None:
+        exchange.refused = refusal  # a rule cites the clause of what it found, the learned tier those of a whole hazard
+    return refusal or later
 
 
 def _learned(exchange: Exchange) -> list[Finding]:

@@ -79,6 +79,22 @@ class Provenance(Protocol):
         """Hand over what somebody states to do with answers: guard.provenance.recorder.Recorder.declared."""
 
 
+class Unrecorded(Protocol):
+    """Where answers are counted while receipts are off, that the index does not seem to hold them."""
+
+    @property
+    def begun(self) -> Callable[[], None]:
+        """Count an exchange before the first byte of its answer leaves."""
+
+    @property
+    def unrecorded(self) -> Callable[[int], None]:
+        """Count finished choices: guard.provenance.recorder.Recorder.unrecorded."""
+
+    @property
+    def ended(self) -> Callable[[], None]:
+        """Count its end, when all its choices were counted."""
+
+
 class Candidate(Protocol):
     """Where finished exchanges are decided again under a candidate policy, off the request's path."""
 
@@ -122,3 +138,5 @@ class Services:
     """Checks of prompts that run beside the call to the model."""
     answer_assessors: "Sequence[AnswerAssessor]" = ()
     """Checks of finished answers."""
+    unrecorded: Unrecorded | None = None
+    """None where there are receipts, or nobody counts what has none."""

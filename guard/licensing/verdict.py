@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from guard.licensing.license import License, OutputRule, Status
 from guard.licensing.lineage import Target
+from guard.licensing.llm import otherwise
 from guard.licensing.obligations import Obligation, training_obligations
 from guard.licensing.purpose import EVALUATE, SERVE, UNKNOWN, Purpose
 
@@ -98,8 +99,12 @@ def _training_restricted(license_: License, purpose: Purpose, target: Target | N
         return _result(license_, kind, f"excepted: {use.exception}", owed)
     if family is None:
         what = f"the lineage of {purpose.target}" if purpose.target else "the purpose"
+        declare = "; its family, version or license id (llama, llama-2) in place of its name would tell it"
         return _result(license_, Verdict.UNDETERMINED, f"{what} is not known; outputs may not improve {use.scope}, "
-                       f"except {use.exception}")  # fmt: skip
+                       f"except {use.exception}{declare if purpose.target else ''}")  # fmt: skip
+    if use.rule is OutputRule.NO_TRAINING_OTHER_LLM and (other := otherwise(purpose.target or "")):
+        return _result(license_, Verdict.UNDETERMINED, f"outputs may not improve {use.scope}; it is open whether "
+                       f"{purpose.target}, {other}, is one")  # fmt: skip
     return _result(license_, Verdict.DENY, f"outputs may not improve {use.scope}, except {use.exception}")
 
 

@@ -5,11 +5,16 @@
 #include <pythread.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
+#define PREFETCH(at) __builtin_prefetch(at)
 #else
 #define INLINE static inline
+#define PREFETCH(at) ((void)(at))
 #endif
 
 enum { UNALONE = 4096 }; /* bytes: what is shorter is done before another thread could have begun */
@@ -498,7 +503,7 @@ static PyObject *grams_read(PyObject *module, PyObject *const *args, Py_ssize_t 
 
 /* ---- Tokens to sums of runs ---- */
 
-enum { UNIT = 20, SHORTEST = 6, LONGEST = 23, SLOTS_LOG = 15 };
+enum { UNIT = 20, SHORTEST = 6, LONGEST = 23, PAIRS_LOG = 15, AT_ONCE = 16 };
 static const uint64_t MASK60 = ((uint64_t)1 << 60) - 1;
 
 typedef struct {
@@ -534,11 +539,17 @@ typedef struct {
     uint64_t text[3], value;
 } Slot;
 
+/* Two places for tokens that are mixed to the same number: the latest one, and the one before it. */
+typedef struct {
+    Slot latest, before;
+} Pair;
+
 typedef struct {
     PyObject_HEAD
-    PyThread_type_lock lock; /* of the slots */
+    PyThread_type_lock lock; /* of the pairs */
     uint64_t state[8];
-    Slot *slots;
+    void *room; /* of the pairs, each of which lies in one line of the cache */
+    Pair *pairs;
 } Grams;
 
 static uint64_t parts[LONGEST + 1][3], lengths[LONGEST + 1]; /* what of 24 bytes is a token's, by its length */
@@ -553,11 +564,25 @@ static void fill_parts(void)
     }
 }
 
-static inline uint64_t token_hash(Grams *self, const uint8_t *token, size_t length, const uint8_t *end)
+static inline int is_of(const Slot *slot, const uint64_t *text)
 {
+    return !((slot->text[0] ^ text[0]) | (slot->text[1] ^ text[1]) | (slot->text[2] ^ text[2]));
+}
+
+/* A token whose hash is looked for; without a pair if it is too long for one. */
+typedef struct {
+    uint64_t text[3];
+    Pair *pair;
+    const uint8_t *token;
+    size_t length;
+} Sought;
+
+static inline void seek(Grams *self, Sought *sought, const uint8_t *token, size_t length, const uint8_t *end)
+{
+    uint64_t *text = sought->text;
+    *sought = (Sought){{0}, NULL, token, length};
     if (length > LONGEST)
-        return hash(self->state, token, length) & MASK60;
-    uint64_t text[3] = {0};
+        return;
     if (end - token >= 24)
         memcpy(text, token, 24);
     else
@@ -567,17 +592,35 @@ static inline uint64_t token_hash(Grams *self, const uint8_t *token, size_t leng
     text[2] = (text[2] & parts[length][2]) | lengths[length];
     uint64_t mixed = text[0] * 0x9E3779B97F4A7C15u ^ text[1] * 0xC2B2AE3D27D4EB4Fu ^ text[2] * 0x165667B19E3779F9u;
     mixed = (mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93u;
-    Slot *slot = &self->slots[mixed >> (64 - SLOTS_LOG)];
-    if (slot->text[0] == text[0] && slot->text[1] == text[1] && slot->text[2] == text[2])
-        return slot->value;
-    memcpy(slot->text, text, sizeof text);
-    return slot->value = hash(self->state, token, length) & MASK60;
+    sought->pair = &self->pairs[mixed >> (64 - PAIRS_LOG)];
+    PREFETCH(sought->pair);
+}
+
+static inline uint64_t found_hash(Grams *self, const Sought *sought)
+{
+    Pair *pair = sought->pair;
+    const uint64_t *text = sought->text;
+    if (!pair)
+        return hash(self->state, sought->token, sought->length) & MASK60;
+    int latest = is_of(&pair->latest, text);
+    if (latest | is_of(&pair->before, text)) /* which of them it is cannot be predicted */
+        return latest ? pair->latest.value : pair->before.value;
+    pair->before = pair->latest;
+    memcpy(pair->latest.text, text, sizeof pair->latest.text);
+    return pair->latest.value = hash(self->state, sought->token, sought->length) & MASK60;
 }
 
 /* Return the end of the token that begins at `at`. */
 static inline const uint8_t *token_end(const uint8_t *at, const uint8_t *end)
 {
-#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if defined(__GNUC__) && defined(__SSE2__)
+    for (; end - at >= 16; at += 16) {
+        __m128i equal = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)at), _mm_set1_epi8(' '));
+        int mask = _mm_movemask_epi8(equal);
+        if (mask)
+            return at + __builtin_ctz((unsigned)mask);
+    }
+#elif defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     for (; end - at >= 8; at += 8) {
         uint64_t eight;
         memcpy(&eight, at, 8);
@@ -619,17 +662,23 @@ static int hash_tokens(Grams *self, const uint8_t *at, size_t length, Tokens *to
     if (!tokens->sums)
         return -1;
     tokens->kinds = (uint8_t *)(tokens->sums + room);
-    for (; at < end; at++) {
-        const uint8_t *stop = token_end(at, end);
-        size_t size = (size_t)(stop - at);
-        if (size) {
-            int kind = kind_of(at, size);
-            tokens->sums[tokens->count] = token_hash(self, at, size, end);
-            tokens->kinds[tokens->count++] = (uint8_t)kind;
-            tokens->worth += SHAPES[kind].worth;
-            tokens->mixed |= kind;
+    while (at < end) {
+        Sought sought[AT_ONCE];
+        size_t count = 0;
+        for (; at < end && count < AT_ONCE; at++) {
+            const uint8_t *stop = token_end(at, end);
+            size_t size = (size_t)(stop - at);
+            if (size) {
+                int kind = kind_of(at, size);
+                seek(self, &sought[count], at, size, end);
+                tokens->kinds[tokens->count + count++] = (uint8_t)kind;
+                tokens->worth += SHAPES[kind].worth;
+                tokens->mixed |= kind;
+            }
+            at = stop;
         }
-        at = stop;
+        for (size_t each = 0; each < count; each++)
+            tokens->sums[tokens->count++] = found_hash(self, &sought[each]);
     }
     return 0;
 }
@@ -918,6 +967,31 @@ static PyObject *grams_echo(Grams *self, PyObject *args)
 
 /* ---- Pieces and keys ---- */
 
+INLINE uint8_t is_digit(uint8_t octet) { return (uint8_t)(octet - '0') < 10; }
+
+static PyObject *grams_count(PyObject *module, PyObject *argument)
+{
+    (void)module;
+    Py_buffer words;
+    if (PyObject_GetBuffer(argument, &words, PyBUF_SIMPLE) < 0)
+        return NULL;
+    const uint8_t *octets = words.buf;
+    Py_ssize_t spaces = 0, numbers = words.len && is_digit(octets[0]);
+    for (Py_ssize_t at = 0, end; at < words.len; at = end) {
+        uint8_t some_spaces = 0, some_numbers = 0; /* so narrow that a vector counts many bytes at once */
+        end = words.len - at > UINT8_MAX ? at + UINT8_MAX : words.len;
+        for (Py_ssize_t each = at; each < end; each++)
+            some_spaces += octets[each] == ' ';
+        for (Py_ssize_t each = at ? at : 1; each < end; each++)
+            some_numbers += is_digit(octets[each]) & !is_digit(octets[each - 1]);
+        spaces += some_spaces;
+        numbers += some_numbers;
+    }
+    PyObject *counts = Py_BuildValue("nn", words.len ? spaces + 1 : 0, numbers);
+    PyBuffer_Release(&words);
+    return counts;
+}
+
 static PyObject *grams_cut(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -1009,8 +1083,9 @@ static PyObject *grams_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self) {
         keyed(self->state, key.buf, (size_t)key.len, "guard word");
         self->lock = PyThread_allocate_lock();
-        self->slots = PyMem_Calloc((size_t)1 << SLOTS_LOG, sizeof(Slot));
-        if (!self->slots || !self->lock) {
+        self->room = PyMem_Calloc(((size_t)1 << PAIRS_LOG) + 1, sizeof(Pair));
+        self->pairs = (Pair *)(((uintptr_t)self->room + sizeof(Pair) - 1) & ~(uintptr_t)(sizeof(Pair) - 1));
+        if (!self->room || !self->lock) {
             Py_DECREF(self);
             self = (Grams *)PyErr_NoMemory();
         }
@@ -1023,7 +1098,7 @@ static void grams_dealloc(Grams *self)
 {
     if (self->lock)
         PyThread_free_lock(self->lock);
-    PyMem_Free(self->slots);
+    PyMem_Free(self->room);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -1047,6 +1122,7 @@ static PyMethodDef functions[] = {
     {"read", (PyCFunction)(void (*)(void))grams_read, METH_FASTCALL,
      "read(text, page, normalized): what guard.provenance.grams_twin.read returns, or None if the text is not normalized "
      "and would have to be"},
+    {"count", grams_count, METH_O, "count(words): see guard.provenance.grams_twin.count"},
     {"cut", grams_cut, METH_VARARGS, "cut(tokens, start, enough, most, code): see guard.provenance.grams_twin.cut"},
     {"seal", grams_seal, METH_VARARGS, "seal(key, grams): see guard.provenance.grams_twin.seal"},
     {NULL, NULL, 0, NULL},

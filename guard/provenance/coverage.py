@@ -1,15 +1,16 @@
 """Reads the index, and says how much of what was answered it holds: a clean result over less than all is no result."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from guard.provenance.chain import Begins, begins_of, copies, named
 from guard.provenance.counts import Counts, read_counts
-from guard.provenance.layout import SEGMENT_SUFFIX
 from guard.provenance.months import MonthKeys, segment_key_id
 from guard.provenance.scan import Candidate
-from guard.provenance.segment import Begin, SegmentReader, Totals, Walker, boot_id, read_begin
+from guard.provenance.segment import SegmentReader, Totals, Walker, boot_id
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class Month:
     """Of these, choices long enough and far enough from their prompt to be told by their words."""
     dropped: int = 0
     """Choices left out because they came faster than they could be indexed, or the disk refused them."""
+    unrecorded: int = 0
+    """Choices of which nothing was kept, because receipts were off."""
     unfingerprinted: int = 0
     """Choices of which only a digest was kept, because fingerprints were off."""
     waiting: int = 0
@@ -46,9 +49,15 @@ class Coverage:
     months: dict[str, Month] = field(default_factory=dict)
     """The months that were searched."""
     shredded: list[str] = field(default_factory=list)
-    """Months that were deleted on purpose. They are missing only where a period was asked for that they are in."""
+    """Months that were deleted on purpose. They are missing only where a period was asked for that they are in, but
+    for what was answered in them afterwards."""
+    copies: list[str] = field(default_factory=list)
+    """Segments that are in the index twice; they were searched and counted once, and nothing is missing for it."""
     missing: list[str] = field(default_factory=list)
-    """What is missing as a whole, in words: segments that others name, months without a key."""
+    """What is missing as a whole, in words: segments that others name, months without a key, what was answered in a
+    month after it was shredded."""
+    tenants: set[str] = field(default_factory=set)
+    """Whom the choices in what was searched were answered to, as far as they were tenants."""
 
     @property
     def asked(self) -> bool:
@@ -74,17 +83,19 @@ class Coverage:
         for name, month in sorted(self.months.items()):
             for count, what in (
                 (month.dropped, "dropped under load or by a full disk"),
+                (month.unrecorded, "answered while receipts were off"),
                 (month.unfingerprinted, "answered while fingerprints were off"),
                 (month.lost, "lost in crashes"),
             ):
                 if count:
                     yield f"{name}: {count} of {month.answered} choices {what}"
             if month.unfinished:
-                yield f"{name}: {month.unfinished} exchanges were being answered when their gateway was killed"
+                yield f"{name}: {month.unfinished} {_UNFINISHED}"
             for gap in month.gaps:
                 yield f"{name}: {gap}"
 
 
+_UNFINISHED = "exchanges were being answered when their gateway was killed"
 _WHY = {
     "cut short": "its gateway was killed; the choices of its last moments are missing",
     "powerless": "its machine went down or was another one; what its counters say may not be all that was answered",
@@ -110,11 +121,19 @@ class Index:
         """Of the months that were searched to their end, and of what is missing as a whole."""
         self._master = master
         self._segments: dict[str, list[Path]] = {}
-        for path in sorted(directory.glob(f"[0-9]*/*{SEGMENT_SUFFIX}")):
-            self._segments.setdefault(path.parent.name, []).append(path)
+        begins = begins_of(directory)
+        twice = copies(begins)
+        for path in begins:
+            if path not in twice:
+                self._segments.setdefault(path.parent.name, []).append(path)
         self._shredded = frozenset(keys.shredded())
         self._keyed = frozenset(keys.months()) - self._shredded
-        self._note_missing()
+        self._note_missing(begins)
+        self.coverage.copies = [
+            f"{path.parent.name}: {path.name} is a copy of {original.parent.name}/{original.name}"
+            for path, original in twice.items()
+            if self._asked(path.parent.name)
+        ]
 
     @property
     def months(self) -> list[str]:
@@ -148,6 +167,7 @@ class Index:
             except OSError:
                 reader.state = "unreadable"
             _note(entry, reader)
+            self.coverage.tenants.update(label.tenant for label in reader.labels if label.tenant is not None)
         before = self.coverage.months.get(month)
         if before is not None:
             entry.gaps[:0] = (gap for gap in before.gaps if gap not in entry.gaps)
@@ -157,7 +177,7 @@ class Index:
         since, until = self.coverage.since, self.coverage.until
         return (since is None or since <= month) and (until is None or month <= until)
 
-    def _note_missing(self) -> None:
+    def _note_missing(self, begins: Begins) -> None:
         """Note what can be told to be missing without reading what is there."""
         coverage = self.coverage
         coverage.shredded = [month for month in sorted(self._shredded) if self._asked(month)]
@@ -169,33 +189,44 @@ class Index:
             for month in self._segments
             if month not in self._keyed and month not in self._shredded and self._asked(month)
         )
-        names = {f"{month}/{path.name}" for month, paths in self._segments.items() for path in paths}
-        for before in sorted({begin.before for begin in self._begins()} - names - {""}):
+        for month in coverage.shredded:
+            since = self._since_shredded(month)
+            if since.answered:
+                coverage.missing.append(f"{month}: {since.answered} choices were answered after it was shredded")
+            if since.unfinished:
+                coverage.missing.append(f"{month}: {since.unfinished} {_UNFINISHED}")
+        names = {f"{path.parent.name}/{path.name}" for path in begins}
+        for before in sorted({*named(begins.values())} - names):
             month, _, name = before.partition("/")
             if self._asked(month) and month not in self._shredded:
                 coverage.missing.append(f"{month}: {name} is missing; the segment after it names it")
 
-    def _begins(self) -> Iterator[Begin]:
-        for paths in self._segments.values():
-            for path in paths:
-                try:
-                    begin = read_begin(path)
-                except OSError:
-                    continue  # that is said when it is searched
-                if begin is not None:
-                    yield begin
+    def _since_shredded(self, month: str) -> Month:
+        """Return what gateways counted in ``month``, and left out, because it was shredded."""
+        entry, keyless = Month(), segment_key_id(self._master, b"")
+        for path in self._segments.get(month, ()):
+            reader = SegmentReader(path, keyless)
+            with suppress(OSError):  # retention may be at work
+                deque(reader, maxlen=0)
+                if reader.state != "other key":  # what was written before, and could not be removed
+                    _note(entry, reader)
+        return entry
 
 
 def _note(entry: Month, reader: SegmentReader) -> None:
     """Add a segment that was read as far as it can be."""
     counts = read_counts(reader.path) if reader.state not in {"ended", "other key", "other version"} else None
     totals = reader.totals if counts is None else Totals(counts.answered, counts.written, counts.dropped)
-    missing = max(0, totals.answered - totals.dropped - reader.seen)
+    answered = max(totals.answered, reader.seen + totals.dropped)
+    missing, dropped = answered - totals.dropped - reader.seen, totals.dropped
+    if reader.begin is not None and not reader.begin.recorded:
+        missing, dropped = 0, 0
+        entry.unrecorded += answered - reader.seen
     entry.segments += 1
-    entry.answered += max(totals.answered, reader.seen + totals.dropped)
+    entry.answered += answered
     entry.indexed += reader.searchable
     entry.attributable += reader.attributable
-    entry.dropped += totals.dropped
+    entry.dropped += dropped
     entry.unfingerprinted += reader.seen - reader.searchable
     if reader.state == "live":
         entry.waiting += missing

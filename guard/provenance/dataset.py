@@ -16,18 +16,20 @@ from mmap import mmap
 from typing import NamedTuple
 
 from guard.provenance.exclusion import ROOM
-from guard.provenance.fingerprint import RUN, seal
-from guard.provenance.marks import Key, Marks
+from guard.provenance.fingerprint import RUN
+from guard.provenance.marks import GRAM, Key, Marks
 from guard.provenance.receipt import DIGEST_SIZE
 from guard.provenance.record import Record, Span
 from guard.provenance.scan import Postings
 from guard.provenance.tiers import formal
 from guard.provenance.words import Text, read
 
-GRAMS = 12_000_000
-"""Fingerprints that fill a batch, over all keys: 8 bytes each here, and as much again while the index is searched."""
+GRAMS = 22_000_000
+"""Fingerprints that fill a batch, over all keys: 15 bytes each while the index is searched, none before that."""
 TEXTS = 1_500_000
 """Texts, or places of texts, that fill a batch; an index can be searched for 2 ** 21 at once."""
+TEXT = 6
+"""Fingerprints that take as much memory as a place of a text."""
 NAMES = 50_000
 """Different names of files, fields and models that fill a batch."""
 _SLOTS = 1 << 22
@@ -48,6 +50,12 @@ class Counts:
     """Of these, texts of fewer than 13 words: only an exact copy of a whole output is found."""
     public: int = 0
     """Of these, texts that consist of what was excluded."""
+    unseen: int = 0
+    """Values of bytes that are no text, as images are: they cannot be searched for."""
+    blind: int = 0
+    """Records in which nothing else stands."""
+    thinned: int = 0
+    """Of these, other texts of which some fingerprints are not looked for, because they were excluded."""
 
 
 def batches(records: Iterable[Record], keys: Sequence[Key], counts: Counts) -> Iterator["Batch"]:
@@ -58,6 +66,9 @@ def batches(records: Iterable[Record], keys: Sequence[Key], counts: Counts) -> I
     batch = Batch(keys, counts)
     for record in records:
         counts.records += 1
+        if record.unseen:
+            counts.unseen += record.unseen
+            counts.blind += not any(span.text for span in record.spans)
         long = False
         for receipt in record.receipts:
             if batch.full:
@@ -90,11 +101,17 @@ class Batch:
         self.marks = [Marks(key) for key in keys]
         self.full = False
         """True when the next text belongs into the next batch."""
+        self._digest = keys[0].receipts.digest
+        self._size = 0
+        """Fingerprints of all texts, over all keys."""
         self._room = GRAMS - ROOM * sum(len(key.excluded.grams) for key in keys)
         self._counts = counts
         self._kinds, self._models = bytearray(), array("I")
         self._slots = memoryview(mmap(-1, 4 * _SLOTS)).cast("I")  # untouched, it takes no memory
         self._names: dict[str, int] = {}
+        self._file = ""
+        self._paths: dict[str, int] = {}
+        """Numbers of the fields of the file that is read."""
         self._claims = bytearray()
         self._records, self._lines = array("Q"), array("Q")
         self._fields, self._texts = array("I"), array("I")
@@ -113,16 +130,16 @@ class Batch:
         if not span.answers and len(said) < 2 * RUN - 1 and said.isascii():
             return False
         text = read(said)
-        whole = len(text.words.split(b" ", RUN - 1)) == RUN  # 13 words or more; to count them all takes longer
-        if not whole and not (text.words and span.answers):
+        words = text.count
+        if words < RUN and not (words and span.answers):
             return False
-        digest = self.marks[0].key.receipts.digest(text.words)
+        digest = self._digest(text.words)
         model = self._name(record.model or "")
         slot, number = self._slot(digest, model, 0)
         if number < 0:
-            number = self._hold(text, digest, model, whole=whole)
+            number = self._hold(text, words, digest, model)
             self._slots[slot] = number + 1
-        field = self._name(f"{record.file}\0{span.path}")
+        field = self._field(record.file, span.path)
         piece, kinds = number, self._kinds
         while True:
             self._place(record, field, piece)
@@ -144,20 +161,19 @@ class Batch:
                 marks.add(digest)
             self._claims += receipt.encode() + b"\n"
             self._slots[slot] = number + 1
-        self._place(record, self._name(f"{record.file}\0"), number)
+        self._place(record, self._field(record.file, ""), number)
         self._fill()
 
     def postings(self, marks: Marks, month_key: bytes) -> Postings:
         """Return what an index with the key of ``marks`` can be searched for in the month of ``month_key``."""
         postings = Postings()
         claims = BytesIO(self._claims)
-        for number, kind in enumerate(self._kinds):
+        for number, (kind, keys) in enumerate(zip(self._kinds, marks.sealed(month_key), strict=True)):
             if kind & _CLAIM:
                 postings.add_receipt(number, claims.readline()[:-1].decode())
                 continue
-            if grams := marks.grams(number):
-                postings.add(number, seal(month_key, grams))
-            if not kind & (_PIECE | _PUBLIC):
+            postings.add(number, keys)
+            if not kind & _PIECE:
                 postings.add_digest(number, marks.digest(number))
         postings.seal()
         return postings
@@ -169,6 +185,10 @@ class Batch:
     def is_long(self, text: int) -> bool:
         """Return whether a text is long enough to be told by its words."""
         return bool(self._kinds[text] & _LONG)
+
+    def is_public(self, text: int) -> bool:
+        """Return whether a text consists of what was excluded."""
+        return bool(self._kinds[text] & _PUBLIC)
 
     def is_formal(self, text: int) -> bool:
         """Return whether a text is to a good part code or numbers."""
@@ -194,33 +214,40 @@ class Batch:
             file, _, path = names[field].partition("\0")
             yield Place(record, line, file, path, text)
 
-    def _hold(self, text: Text, digest: bytes, model: int, *, whole: bool) -> int:
+    def _hold(self, text: Text, words: int, digest: bytes, model: int) -> int:
         """Hold a new text, whole or in the pieces it is searched for in; return its number, which is that of the first.
 
-        Its digest stands with the first. A text of which nothing is left but what is excluded can only be claimed.
+        Its digest stands with the first. A text of which nothing is left but what is excluded is found by its
+        digest or a claim only.
         """
         first = len(self._kinds)
-        size, long, left = 1, False, False
+        size, long, left, thinned = 1, False, False, False
         for marks in self.marks:
             key = marks.key
             mark = digest if marks is self.marks[0] else key.receipts.digest(text.words)
             for piece in key.fingerprinter.pieces(text):
                 grams, lanes = key.excluded.left(piece.grams, piece.lanes)
                 left = left or len(grams) > 0 or not piece.grams
+                thinned = thinned or len(grams) < len(piece.grams)
                 long = long or piece.attributable
                 marks.add(mark, grams, lanes)
+                self._size += len(grams) // GRAM
                 mark = _NO_DIGEST
             size = max(size, marks.texts - first)
         for marks in self.marks:  # how many pieces there are depends on the key, if a text has very many fingerprints
             for _ in range(first + size - marks.texts):
                 marks.add(_NO_DIGEST)
-        kind = _PROOF * whole | _LONG * long | _FORMAL * formal(text, text.count) | _PUBLIC * (not left)
+        whole = words >= RUN
+        kind = _PROOF * whole | _LONG * (long and left) | _FORMAL * formal(text, words) | _PUBLIC * (not left)
         self._kinds.append(kind)
-        self._kinds += bytes((kind | _PIECE,)) * (size - 1)
-        self._models.extend((model,) * size)
+        self._models.append(model)
+        for _ in range(size - 1):
+            self._kinds.append(kind | _PIECE)
+            self._models.append(model)
         self._counts.texts += 1
         self._counts.short += not whole
         self._counts.public += not left
+        self._counts.thinned += left and thinned
         return first
 
     def _fill(self) -> None:
@@ -228,7 +255,7 @@ class Batch:
             len(self._texts) >= TEXTS
             or len(self._kinds) >= TEXTS
             or len(self._names) >= NAMES
-            or sum([marks.size for marks in self.marks]) >= self._room
+            or self._size + TEXT * len(self._texts) >= self._room
         )
 
     def _place(self, record: Record, field: int, text: int) -> None:
@@ -239,6 +266,15 @@ class Batch:
 
     def _name(self, name: str) -> int:
         return self._names.setdefault(name, len(self._names))
+
+    def _field(self, file: str, path: str) -> int:
+        """Return the number of the name of a field; most records of a file have the same few."""
+        if file != self._file:
+            self._file, self._paths = file, {}
+        field = self._paths.get(path)
+        if field is None:
+            field = self._paths[path] = self._name(f"{file}\0{path}")
+        return field
 
     def _slot(self, digest: bytes, model: int, claim: int) -> tuple[int, int]:
         """Return the slot of a text and its number; the number is -1 and the slot free if it is not held."""

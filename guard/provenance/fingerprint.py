@@ -14,15 +14,16 @@ in W + 1 runs are kept, 0.22 per word. Three lanes:
 
 A word is hashed once with the key; runs are weighted sums of word hashes (weights 1, 2, 4 .. , so that no exchange of
 words gives the same sum by construction), which is what makes this fast. Sums of known words could be solved for
-unknown ones, so a gram never leaves memory: what is kept is its keyed BLAKE2b under the key of the month (``seal``),
-and that is of no use once the month's key is gone.
+unknown ones, so no gram of an answer leaves memory: what is kept is its keyed BLAKE2b under the key of the month
+(``seal``), and that is of no use once the month's key is gone.
 
 Runs that stand in the prompt are the asker's words and are left out. Who wrote a text cannot be told from its words
 when there are few of them, or when most were in the prompt: different models honestly write the same short answers and
 the same corrections.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from guard.provenance.grams import cut, grams, seal
@@ -76,6 +77,7 @@ class Fingerprints(NamedTuple):
         return self.words - self.code // 4 >= ATTRIBUTABLE and not self.echoed
 
 
+_made = tuple.__new__  # a third of what Fingerprints(...) costs
 NOTHING = Fingerprints(b"", 0, 0, (0, 0, 0), False)
 
 
@@ -91,23 +93,20 @@ class Fingerprinter:
 
     def fingerprint(self, text: Text, echo: Echo = NO_ECHO) -> Fingerprints:
         """Return the fingerprints of a text that answers the prompt of ``echo``."""
-        return Fingerprints(*self._grams.take(text.words, text.code, echo.runs))
+        return _made(Fingerprints, self._grams.take(text.words, text.code, echo.runs))
 
-    def pieces(self, text: Text) -> Iterator[Fingerprints]:
-        """Yield the fingerprints of a text of a data set, in pieces of ``MOST`` grams or fewer.
+    def pieces(self, text: Text) -> Iterable[Fingerprints]:
+        """Return the fingerprints of a text of a data set, in pieces of ``MOST`` grams or fewer.
 
         A text of up to 512 words is one piece if it has no more grams than that. A longer one is cut into pieces of 256
         words (384 at its end) and its code into others of 768 tokens, which overlap so that every run which is always
-        found stands in one of them. At least one piece is yielded.
+        found stands in one of them. There is at least one piece.
         """
-        if cut(text.words, 0, _WHOLE, _WHOLE, False)[0] == len(text.words):
+        if text.count <= _WHOLE or cut(text.words, 0, _WHOLE, _WHOLE, False)[0] == len(text.words):
             whole = self.fingerprint(text)
             if sum(whole.lanes) <= MOST:
-                yield whole
-                return
-        yield from self._cut(text.words, _PIECE, code=False)
-        if text.code:
-            yield from self._cut(text.code, _CODE_PIECE, code=True)
+                return (whole,)
+        return chain(self._cut(text.words, _PIECE, code=False), self._cut(text.code, _CODE_PIECE, code=True))
 
     def _cut(self, tokens: bytes, size: int, *, code: bool) -> Iterator[Fingerprints]:
         at = 0

@@ -29,6 +29,8 @@ HEADER = Struct("<II")
 _PACKED, _MANY = 8, 15
 """Marks of an output's first byte: flags, whether the receipt is packed, and the number of digests if below 15."""
 _BEGIN, _LABEL, _TOTALS, _END = Struct("<BB8s8sd"), Struct("<BI"), Struct("<BQQQ"), Struct("<Bd")
+_UNRECORDED = b"\0"
+"""Ends a beginning after which nothing is recorded; others end without it."""
 _PACKED_RECEIPT = re.compile(r"r-([0-9a-f]{20})-(0|[1-9][0-9]{0,8})")
 
 
@@ -46,8 +48,11 @@ class Begin(NamedTuple):
     boot: bytes
     """8 bytes of the id of the machine's boot; zeros where the system has none."""
     before: str
-    """The segment of the same instance before this one, as ``2026-11/guard-0.20261118T110640.000000Z.segment``; empty
-    for the first."""
+    """The segment that the same instance wrote before this one, as
+    ``2026-11/guard-0.20261118T110640.000000Z.segment``; empty for the first. Where segments were taken away there may
+    be several that none after them names: all of them, a line each."""
+    recorded: bool = True
+    """False if receipts were off: then answers are counted as dropped, and nothing else is known of them."""
 
 
 class Label(NamedTuple):
@@ -128,7 +133,7 @@ def encode(frame: Frame) -> bytes:
     match frame:
         case Begin():
             head = _BEGIN.pack(BEGIN, VERSION, frame.key, frame.boot, frame.time)
-            return head + _text(frame.instance) + _text(frame.before)
+            return head + _text(frame.instance) + _text(frame.before) + (b"" if frame.recorded else _UNRECORDED)
         case Label():
             names = varint(len(frame.licenses)) + b"".join(map(_text, frame.licenses))
             tenant = b"\0" if frame.tenant is None else b"\1" + _text(frame.tenant)
@@ -270,7 +275,8 @@ def _decode_begin(payload: bytes) -> tuple[Begin, int]:
         raise ValueError(f"version {made_by}; allowed: {VERSION}")
     instance, at = _read_text(payload, _BEGIN.size)
     before, at = _read_text(payload, at)
-    return Begin(instance, key, time, boot, before), at
+    recorded = payload[at:] != _UNRECORDED
+    return Begin(instance, key, time, boot, before, recorded), at if recorded else len(payload)
 
 
 def _decode_label(payload: bytes) -> tuple[Label, int]:

@@ -8,8 +8,9 @@ A record is held to be an output
     too near to its prompt, for equal words to prove anything.
 
 What the license says is asked of a judge. A tier C hit is never more than undetermined. The verdict of the data set is
-the strictest of its records: deny, undetermined, allow with obligations, allow; and where the index is not complete, or
-a text could not be searched for, no verdict below undetermined is given.
+the strictest of its records: deny, undetermined, allow with obligations, allow; and where the index is not complete, a
+text could not be searched for, or a record has nothing in it that could be looked at but bytes that are no text, no
+verdict below undetermined is given.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -78,7 +79,7 @@ def check(
     hits.end()
     coverages = tuple(indexed.index.coverage for indexed in indexes)
     worst = max(hits.verdicts, default=Verdict.ALLOW)
-    if unsearched or not all(coverage.complete for coverage in coverages):
+    if unsearched or counts.blind or not all(coverage.complete for coverage in coverages):
         worst = max(worst, Verdict.UNDETERMINED)
     return Result(worst, counts, unsearched, hits, coverages)
 

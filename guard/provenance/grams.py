@@ -19,13 +19,13 @@ class Grams(Protocol):
 try:
     from guard.provenance import _grams
 except ImportError:  # an install needs no compiler
-    read, cut, seal = grams_twin.read, grams_twin.cut, grams_twin.seal
+    read, count, cut, seal = grams_twin.read, grams_twin.count, grams_twin.cut, grams_twin.seal
 
     def grams(key: bytes) -> Grams:
         """Return what cuts texts into grams with ``key``; raises ValueError if it has not 1 to 64 bytes."""
         return grams_twin.Grams(key)
 else:
-    cut, seal = _grams.cut, _grams.seal
+    count, cut, seal = _grams.count, _grams.cut, _grams.seal
 
     def read(text: str) -> tuple[bytes, bytes]:
         """Return the words of a text and the tokens of its code."""

@@ -4,6 +4,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterator
+from heapq import nlargest
 from typing import NamedTuple
 
 import msgspec
@@ -92,8 +93,8 @@ class Hits:
         """Records of tiers A and B by a text that is long enough to be told by its words."""
         self.obligations: dict[Obligation, None] = {}
         """Everything owed for the hits, each once, in the order they were found."""
-        self.dropped = Dropped()
-        """Records that a clean copy is without: tiers A and B whose use is not plainly allowed."""
+        self.for_review = 0
+        """Records of tier C whose use is not plainly allowed."""
         self._file = tempfile.TemporaryFile(prefix="guard-hits-")  # noqa: SIM115 - closed with this object
         weakref.finalize(self, self._file.close)
         self._sources: dict[Source, int] = {}
@@ -138,6 +139,21 @@ class Hits:
                 return
             at, want = at + start, max(_BLOCK, end - start)
 
+    def strictest(self, most: int) -> list[Hit]:
+        """Return the ``most`` strictest hits, those first; of equally strict ones the first records."""
+        return nlargest(most, self, key=lambda hit: (hit.verdict, hit.tier))
+
+    def dropped(self, *, review: bool = False, obliged: bool = True) -> Dropped:
+        """Return the records that a clean copy is without: tiers A and B whose use is not plainly allowed.
+
+        With ``review`` tier C as well; without ``obliged`` not those that are allowed with obligations.
+        """
+        found, most = Dropped(), Verdict.ALLOW if obliged else Verdict.ALLOW_WITH_OBLIGATIONS
+        for hit in self:
+            if hit.verdict > most and (review or hit.tier > Tier.C):
+                found.add(hit.record)
+        return found
+
     @property
     def sources(self) -> list[Source]:
         """What the outputs were answered under, each once."""
@@ -149,8 +165,8 @@ class Hits:
         self.obligations |= dict.fromkeys(hit.source.ruling.obligations)
         if hit.tier > Tier.C:
             self.attributable += hit.long
-            if hit.verdict is not Verdict.ALLOW:
-                self.dropped.add(hit.record)
+        else:
+            self.for_review += hit.verdict is not Verdict.ALLOW
         source = self._sources.setdefault(hit.source, len(self._sources))
         row = self._encode((*hit[:-1], source))
         self._file.write(len(row).to_bytes(_HEAD, "little") + row)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from guard.provenance.counts import COUNTS_SUFFIX
 from guard.provenance.fingerprint import NO_ECHO, Echo, Fingerprinter, seal
-from guard.provenance.layout import SEGMENT_SUFFIX
+from guard.provenance.layout import SEGMENT_SUFFIX, month_of
 from guard.provenance.months import MonthKeyError, MonthKeys
 from guard.provenance.receipt import Finished, Receipt, Receipts
 from guard.provenance.retention import Shredded, expired, months_in, shred
@@ -58,7 +58,8 @@ class FingerprintWriter:
     ``keys`` has the keys of the months; ``key`` is the master key. ``receipted`` is called with the receipts of each
     batch after it was written or given up, in the background thread or, when that is overrun, in the caller's. With
     ``fingerprints`` False only digests are kept. A segment in which something was written is ended after ``minutes``.
-    With ``keep_months`` older months are shredded, and ``shredded`` is told. ``clock`` returns epoch seconds. Raises
+    With ``keep_months`` older months are shredded, and ``shredded`` is told. With ``recorded`` False choices are given
+    to ``count`` instead of ``submit``: nothing is known of them but how many. ``clock`` returns epoch seconds. Raises
     ValueError for a key that is not 16 to 64 bytes long.
     """
 
@@ -71,6 +72,7 @@ class FingerprintWriter:
         *,
         receipted: Callable[[list[Receipt]], None] = lambda _receipts: None,
         shredded: Callable[[Shredded], None] = lambda _shredded: None,
+        recorded: bool = True,
         fingerprints: bool = True,
         minutes: float = 60.0,
         keep_months: int | None = None,
@@ -83,7 +85,8 @@ class FingerprintWriter:
         self.tally = Tally()
         """What was handed over, and what became of it."""
         self._receipts, self._fingerprinter, self._keys = Receipts(key), Fingerprinter(key), keys
-        self._rotation = Rotation(directory, instance, key, keys, self.tally, 60.0 * minutes)
+        self._rotation = Rotation(directory, instance, key, keys, self.tally, 60.0 * minutes, recorded=recorded)
+        self._recorded = recorded
         self._receipted, self._shredded, self._keep_months = receipted, shredded, keep_months
         self._fingerprints, self._clock = fingerprints, clock
         self._limit, self._limit_characters, self._linger = limit, limit_characters, linger
@@ -100,9 +103,13 @@ class FingerprintWriter:
     def start(self) -> None:
         """Begin this month's segment, so that whatever becomes of this process is visible from now on.
 
-        Raises OSError or MonthKeyError if the directory or the month's key cannot be written.
+        Raises OSError or MonthKeyError if the directory or the month's key cannot be written. Where choices are only
+        counted that is no reason not to serve: ``error`` says it, and it is tried again.
         """
-        self._rotation.begin(self._clock())
+        if self._recorded:
+            self._rotation.begin(self._clock())
+        else:
+            self._rotation.turn(self._clock())
         self._closing.clear()
         self._thread = Thread(target=self._run, name=f"fingerprints-{self.instance}", daemon=True)
         self._thread.start()
@@ -122,6 +129,12 @@ class FingerprintWriter:
         if not self._ready.is_set():
             self._ready.set()
         return fits
+
+    def count(self, choices: int) -> None:
+        """Count choices of which nothing is recorded."""
+        self.tally.answer(choices)
+        if not self._ready.is_set():
+            self._ready.set()
 
     def close(self, timeout: float = 10.0) -> None:
         """Write what waits and end the segment; idempotent. What takes longer than ``timeout`` seconds is lost."""
@@ -163,8 +176,12 @@ class FingerprintWriter:
             self._ready.clear()
             if self._rotation.turn(self._clock()) or self._kept:
                 self._retire()
+            if not self._recorded and self._rotation.month == month_of(self._clock()):
+                self.tally.drop(self.tally.waiting)
             while self._tasks:
                 self._write([self._tasks.popleft() for _ in range(min(BATCH, len(self._tasks)))])
+        if not self._recorded:
+            self.tally.drop(self.tally.waiting)
         self._rotation.end(self._clock())
 
     def _write(self, tasks: list[_Task]) -> None:

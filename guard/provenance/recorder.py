@@ -4,7 +4,8 @@
 kill -9 loses what was handed over and not yet written, usually the last tenth of a second, and the answers that were
 being given. How many that was is counted beside the segment, in memory that survives it: where it was none, the index
 stays complete. When choices come faster than they can be digested, their receipts are journaled without digests and the
-index counts them as dropped: coverage shows it, and ``export check`` says undetermined.
+index counts them as dropped: coverage shows it, and ``export check`` says undetermined. Where receipts are off choices
+are counted and nothing else, for the same reason.
 """
 
 import time
@@ -32,9 +33,9 @@ class Entries(Protocol):
 class Recorder:
     """Receipts and fingerprints of one process. ``directory`` is the index; ``journal`` takes the receipts, if any.
 
-    ``key`` is the master key, ``keys`` has those of the months. ``minutes`` and ``keep_months`` are as
-    FingerprintWriter takes them. ``clock`` returns epoch seconds. Raises ValueError for a key that is not 16 to 64
-    bytes long.
+    ``key`` is the master key, ``keys`` has those of the months. ``recorded``, ``minutes`` and ``keep_months`` are as
+    FingerprintWriter takes them; what is not recorded is given to ``unrecorded``, never to ``finished``. ``clock``
+    returns epoch seconds. Raises ValueError for a key that is not 16 to 64 bytes long.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Recorder:
         instance: str,
         journal: Entries | None,
         *,
+        recorded: bool = True,
         fingerprints: bool = True,
         minutes: float = 60.0,
         keep_months: int | None = None,
@@ -57,6 +59,7 @@ class Recorder:
             keys,
             receipted=self._journal,
             shredded=self._shredded,
+            recorded=recorded,
             fingerprints=fingerprints,
             minutes=minutes,
             keep_months=keep_months,
@@ -65,7 +68,9 @@ class Recorder:
         self.begun: Callable[[], None] = self.writer.tally.begin
         """Count an exchange; call before the first byte of its answer leaves."""
         self.ended: Callable[[], None] = self.writer.tally.end
-        """Count its end; call when every choice of it was handed to ``finished``."""
+        """Count its end; call when every choice of it was handed to ``finished`` or ``unrecorded``."""
+        self.unrecorded: Callable[[int], None] = self.writer.count
+        """Count finished choices that get no receipt because receipts are off."""
         self.journaled = 0
         """Receipts handed to the journal."""
         self.refused = 0
@@ -73,7 +78,10 @@ class Recorder:
         self._entries, self._declarations = journal, Declarations()
 
     def start(self) -> None:
-        """Begin to record. Raises OSError or MonthKeyError if the index or the month's key cannot be written."""
+        """Begin to record. Raises OSError or MonthKeyError if the index or the month's key cannot be written.
+
+        It raises nothing where choices are only counted.
+        """
         self.writer.start()
 
     def finished(

@@ -52,7 +52,10 @@ def shred(directory: Path, keys: MonthKeys, month: str) -> Shredded | None:
     held = month in keys.months()
     keys.shred(month)
     segments = found = 0
-    for path in sorted((directory / month).glob("*")):
+    paths: list[Path] = []
+    with suppress(FileNotFoundError):  # another process may remove the directory while it is read
+        paths = sorted((directory / month).glob("*"))
+    for path in paths:
         try:
             path.unlink()
         except FileNotFoundError:

@@ -20,6 +20,7 @@ from guard.provenance.tiers import Strength, Tier, strength
 
 RELATED = "the record names another model of the same family, whose phrasing is alike"
 PUT_THERE = "the words were put there by another tenant"
+PUBLIC = "it is excluded as public, but an answer has exactly its words"
 COMMON = "most of its phrases stand in answers to three prompts or more"
 
 _ROW = Struct("<IBBId16sH")
@@ -87,7 +88,8 @@ class Search:
             self._sources.append(Source(*named, self._use.judge(label.licenses)))
         ruled = self._sources[source].ruling.kind
         if mask >> DIGEST & 1 and self._batch.is_copy(text, self._batch.marks[marks], output.each_digest()):
-            proof = self._batch.is_proof(text) and not output.flags & ECHOED
+            batch = self._batch
+            proof = batch.is_proof(text) and not batch.is_public(text) and not output.flags & ECHOED
             self._keep(candidate, marks, _BY_DIGEST if proof else _BY_WEAK_DIGEST, source, 0)
             if proof:
                 self._proven[text] = max(self._proven[text], ruled + 1)
@@ -170,8 +172,10 @@ class Search:
         return _Weight(verdict, tier, found.matched, found.of, doubt)
 
     def _evidence(self, row: _Row) -> tuple[Strength, str]:
+        if row.evidence == _BY_WEAK_DIGEST:
+            return Strength(Tier.C, 0, 0), PUBLIC if self._batch.is_public(row.text) else ""
         if row.evidence != _BY_KEYS:
-            return Strength(Tier.C if row.evidence == _BY_WEAK_DIGEST else Tier.A, 0, 0), ""
+            return Strength(Tier.A, 0, 0), ""
         at = _MASK * row.text
         blank = int.from_bytes(self._blank[row.marks][at : at + _MASK], "little")
         formal = self._batch.is_formal(row.text)

@@ -3,7 +3,7 @@
 ``GUARDSEG``, then frames (``guard.provenance.frames``). A file without ``End`` whose writer is gone was cut short by a
 crash: a torn last frame is skipped, and what is missing is told by the counters beside it or is a gap in coverage. The
 writer holds a lock, which is how a reader tells a crash from a file still being written. Every segment names the one
-that its instance wrote before it, so that one that was taken out of the middle is missed.
+that its instance wrote before it (``guard.provenance.chain``), so that one that was taken out of the middle is missed.
 """
 
 import fcntl
@@ -57,6 +57,7 @@ __all__ = [
     "Totals",
     "boot_id",
     "read_begin",
+    "segment_name",
 ]
 
 FULL = 64 * 1024
@@ -68,20 +69,22 @@ CHUNK = 8 * 1024 * 1024
 class SegmentWriter:
     """Writes one segment; frames reach the file with ``write``. Every method but ``add`` may raise OSError.
 
-    ``key_id`` is ``months.segment_key_id``; ``now`` is in epoch seconds.
+    ``key_id`` is ``months.segment_key_id``; ``now`` is in epoch seconds; ``before`` and ``recorded`` are as ``Begin``
+    has them.
     """
 
-    def __init__(self, directory: Path, instance: str, key_id: bytes, now: float) -> None:
+    def __init__(
+        self, directory: Path, instance: str, key_id: bytes, now: float, before: str = "", *, recorded: bool = True
+    ) -> None:
         self.month = month_of(now)
         self.size = 0
         """Bytes in the file."""
         self._labels: dict[tuple[str, tuple[str, ...], str | None], int] = {}
         self._frames: list[bytes] = []
         self._outputs = bytearray()
-        before = _last_of(directory, instance)
         self._file, self.path = _create(directory / self.month, instance, now)
         self._frames.append(MAGIC)
-        self.add(Begin(instance, key_id, now, boot_id(), before))
+        self.add(Begin(instance, key_id, now, boot_id(), before, recorded))
         try:
             self.write()
         except OSError:
@@ -145,7 +148,7 @@ def _create(directory: Path, instance: str, now: float) -> tuple[int, Path]:
     """Return a new, locked file. It gets its name when it is locked, so no reader takes it for one of a dead writer."""
     directory.mkdir(parents=True, exist_ok=True)
     moment = datetime.fromtimestamp(now, UTC)
-    while (path := directory / f"{instance}.{moment:%Y%m%dT%H%M%S.%fZ}{SEGMENT_SUFFIX}").exists():
+    while (path := directory / segment_name(instance, moment)).exists():
         moment += timedelta(microseconds=1)
     unnamed = path.with_name(f".{path.name}.{os.getpid()}")
     file = os.open(unnamed, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -154,13 +157,9 @@ def _create(directory: Path, instance: str, now: float) -> tuple[int, Path]:
     return file, path
 
 
-def _last_of(directory: Path, instance: str) -> str:
-    """Return the latest segment of ``instance`` in the index, as month and name; empty if there is none."""
-    for month in sorted(directory.glob("[0-9]*"), reverse=True):
-        names = [path.name for path in month.glob(f"{instance}.*{SEGMENT_SUFFIX}")]
-        if names:
-            return f"{month.name}/{max(names)}"
-    return ""
+def segment_name(instance: str, begun: datetime) -> str:
+    """Return the name of a segment of ``instance``; a later microsecond where that name was taken."""
+    return f"{instance}.{begun:%Y%m%dT%H%M%S.%fZ}{SEGMENT_SUFFIX}"
 
 
 @cache

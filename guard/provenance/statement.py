@@ -42,15 +42,19 @@ class Asked(NamedTuple):
     until: str | None = None
     """The last one."""
     tenant: str | None = None
+    excluded: Sequence[Digest] = ()
+    """The files whose texts were left out of the search."""
+    not_looked_at: Sequence[str] = ()
+    """Files and folders that stand beside the data and were passed over."""
 
 
 def statement(result: Result, asked: Asked, now: float) -> dict[str, Any]:
     """Return ``result`` as plain data for JSON. It holds ids, names of files and fields, numbers and clauses, no text.
 
-    ``now`` is in epoch seconds.
+    Its hits are the strictest ones, those first. ``now`` is in epoch seconds.
     """
     hits = result.hits
-    shown = [hit_facts(hit) for hit, _ in zip(hits, range(SHOWN), strict=False)]
+    shown = [hit_facts(hit) for hit in hits.strictest(SHOWN)]
     return {
         **_facts(result, asked, now),
         "hits": shown,
@@ -104,13 +108,19 @@ def _facts(result: Result, asked: Asked, now: float) -> dict[str, Any]:
         "verdict": str(result.verdict),
         "target": asked.target,
         "tenant": asked.tenant,
+        "tenant_seen": None if asked.tenant is None else asked.tenant in tenants_of(result),
         "checked": moment(now),
         "tool": {"name": "guard", "version": asked.version},
         "files": [file._asdict() for file in asked.files],
+        "excluded": {
+            "files": [file._asdict() for file in asked.excluded], "texts": counts.public, "thinned": counts.thinned
+        },
+        "not_looked_at": list(asked.not_looked_at),
         "records": counts.records,
         "texts": {
-            "searched": counts.texts, "short": counts.short, "public": counts.public, "unsearched": result.unsearched
+            "searched": counts.texts, "short": counts.short, "unsearched": result.unsearched
         },
+        "not_searched": {"values": counts.unseen, "records": counts.blind},
         "found": {
             "records": len(hits),
             "tiers": {tier.name: hits.tiers[tier] for tier in sorted(Tier, reverse=True)},
@@ -124,6 +134,11 @@ def _facts(result: Result, asked: Asked, now: float) -> dict[str, Any]:
         "index": {"since": asked.since, "until": asked.until},
         "coverage": _coverage(result),
     }  # fmt: skip
+
+
+def tenants_of(result: Result) -> set[str]:
+    """Return the tenants to whom anything in the indexes was answered."""
+    return {tenant for coverage in result.coverages for tenant in coverage.tenants}
 
 
 def share(outputs: int, of: int) -> dict[str, Any]:
@@ -153,6 +168,7 @@ def _coverage(result: Result) -> dict[str, Any]:
             {
                 "months": {name: asdict(month) for name, month in sorted(coverage.months.items())},
                 "shredded": coverage.shredded,
+                "copies": coverage.copies,
             }
             for coverage in result.coverages
         ],

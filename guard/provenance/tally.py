@@ -53,11 +53,11 @@ class Tally:
         with self._lock:
             self._page[ENDED] += 1
 
-    def answer(self) -> None:
-        """Count a choice that was handed over."""
+    def answer(self, count: int = 1) -> None:
+        """Count choices that were handed over."""
         with self._lock:
-            self.answered += 1
-            self._page[ANSWERED] += 1
+            self.answered += count
+            self._page[ANSWERED] += count
 
     def write(self, count: int) -> None:
         """Count choices that are in the segment now."""

@@ -19,8 +19,6 @@ STRETCHES = 8
 """Equal parts of a text in which its fingerprints are counted, to see how evenly the found ones are spread."""
 FORMAL_PERCENT = 20
 """A text is formal if this share of its words or more is code or numbers; three tokens of code make two words."""
-COMMON_PERCENT = 50
-"""A text of which more than this share of fingerprints stands in answers to many prompts is mostly common phrases."""
 FALSE_POSITIVES = 0.005
 """The most that tier B was calibrated to take for outputs of other models' answers to the very same prompts; of
 unrelated texts it takes none in 20,000 (``benchmarks/attacks.py``)."""
@@ -54,8 +52,6 @@ STRONG_CODE = (Rule(6, 80),)
 """Tier B by the code lane: two programs for one task share half of it, calls and imports that all write alike."""
 REVIEW = Rule(3, 20)
 """Tier C."""
-_DIGITS = bytes(byte if 48 <= byte <= 57 else 32 for byte in range(256))
-"""Leaves digits, and a space for everything else: five times as fast as an expression."""
 
 
 class Strength(NamedTuple):
@@ -67,8 +63,8 @@ class Strength(NamedTuple):
     of: int
     """Fingerprints of the text that count: of its words, or of its code where it is formal."""
     common: bool = False
-    """Most of the text's fingerprints stand in answers to many prompts; without these nothing would be left to find it
-    by, so a match of all of them is for review."""
+    """It would be strong evidence, if so many of the fingerprints did not stand in answers to many prompts. That is for
+    review and not nothing: whoever asks three times for the same makes any answer common."""
 
 
 def formal(text: Text, words: int) -> bool:
@@ -77,8 +73,7 @@ def formal(text: Text, words: int) -> bool:
     What a task has one right answer to, a program or a calculation, different writers put down in the same words.
     """
     tokens = text.code.count(b" ") + 1 if text.code else 0
-    numbers = len(text.words.translate(_DIGITS).split())
-    return 100 * (2 * tokens + 3 * numbers) >= 3 * FORMAL_PERCENT * words > 0
+    return 100 * (2 * tokens + 3 * text.numbers) >= 3 * FORMAL_PERCENT * words > 0
 
 
 def strength(mask: int, stops: int, lanes: tuple[int, int, int], *, formal: bool = False) -> Strength:
@@ -108,7 +103,7 @@ def _strength(mask: int, stops: int, first: int, count: int, strong: tuple[Rule,
         return Strength(Tier.B, matched, of)
     if _holds(REVIEW, found, counted, first, count):
         return Strength(Tier.C, matched, of)
-    if 100 * (count - of) > COMMON_PERCENT * count and _holds(strong[0], mask & lane, lane, first, count):
+    if of < count and any(_holds(rule, mask & lane, lane, first, count) for rule in strong):
         return Strength(Tier.C, (mask & lane).bit_count(), count, common=True)
     return Strength(None, matched, of)
 

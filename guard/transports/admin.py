@@ -14,10 +14,17 @@ from starlette.routing import Route
 from guard.console.page import STYLE, render
 from guard.exchange.snapshot import Snapshot
 from guard.observability.metrics import exposition
-from guard.provenance.formats import FORMATS
 from guard.transports.access import Access, AdminExposedError, read_token
 from guard.transports.listener import Address
-from guard.transports.upload import BadDataError, BadFormatError, NoIndexError, TooLargeError, received
+from guard.transports.upload import (
+    BadDataError,
+    BadFormatError,
+    NoIndexError,
+    Query,
+    QueryError,
+    TooLargeError,
+    received,
+)
 
 __all__ = ["AdminExposedError", "AdminRuntime", "build_admin", "read_token"]
 
@@ -62,7 +69,7 @@ class AdminRuntime(Protocol):
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Return whether requests can be served, and what each part says."""
 
-    def export_check(self, data: BufferedRandom, target: str, format_: str) -> dict[str, Any]:
+    def export_check(self, data: BufferedRandom, query: Query) -> dict[str, Any]:
         """Return the export gate's statement on a data set; takes its time and runs in a thread.
 
         Raises what ``guard.transports.export.check_body`` raises.
@@ -134,23 +141,24 @@ class _Admin:
         return JSONResponse({"obligations": self._runtime.obligations()})
 
     async def export_check(self, request: Request) -> Response:
-        target = request.query_params.get("target", "")
-        if not target:
-            return _error(400, "bad_request", "target: missing; allowed: the name of the model to be trained")
+        parameters, asker = request.query_params.multi_items(), request.client.host if request.client else ""
+        try:
+            query = Query.parse(parameters, request.headers.get("content-type", ""), asker)
+        except QueryError as error:
+            return _error(400, "bad_request", str(error))
         if self._exporting.locked():
             return _error(429, "busy", "another data set is being checked; allowed: one at a time")
         async with self._exporting:
             try:
                 with await received(request.stream()) as data:
-                    format_ = request.query_params.get("format", "jsonl")
-                    return JSONResponse(await asyncio.to_thread(self._runtime.export_check, data, target, format_))
+                    return JSONResponse(await asyncio.to_thread(self._runtime.export_check, data, query))
             except TooLargeError as error:
                 return _error(413, "too_large", f"allowed: {error.largest} bytes; use `guard export check` for more")
-            except BadFormatError:
-                return _error(400, "bad_request", f"format: allowed: {', '.join(FORMATS)}; each but parquet with .gz")
+            except BadFormatError as error:
+                return _error(400, "bad_request", str(error))
             except BadDataError as error:
                 log.info("export check: a data set that cannot be read, line %d", error.line)
-                return _error(400, "bad_data", "a record cannot be read; `guard export check` says why", error.line)
+                return _error(400, "bad_data", error.what, error.line)
             except NoIndexError:
                 return _error(409, "no_index", "nothing was recorded here; allowed: a gateway with outputs.receipts")
 

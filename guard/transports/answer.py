@@ -254,8 +254,9 @@ class GuardedAnswer:
         if refusal is not None:
             await self._refuse(refusal)
             return False
-        if (provenance := self._exchange.services.provenance) is not None:
-            provenance.begun()
+        services = self._exchange.services
+        if (counted := services.provenance or services.unrecorded) is not None:
+            counted.begun()
         headers = [pair for pair in self._headers if pair[0] not in DROPPED]
         headers.append((b"x-guard-reference", self._exchange.head.reference.encode()))
         headers.extend(extra)

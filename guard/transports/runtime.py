@@ -36,6 +36,7 @@ from guard.transports.candidate import Comparison
 from guard.transports.stores import Stores
 from guard.transports.throttle import Throttle
 from guard.transports.trim import trim
+from guard.transports.upload import Query
 from guard.usage.churn import Churn, Measure
 from guard.usage.counter import UsageCounter
 from guard.usage.states import States
@@ -101,6 +102,7 @@ class Runtime:
         self._behavior: Observer | None = None
         self.late = LateChecks()
         self._watcher: asyncio.Task[None] | None = None
+        self._index_error: str | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -139,7 +141,7 @@ class Runtime:
         self.services = Services(
             stores.counter, stores.pseudonyms, self.metrics, self.log, stores.recorder, time.time, _failed,
             behavior=self._behavior, churn=Churn(stores.calendar, _suspected), assessors=assessors,
-            answer_assessors=self._assessors.of_answers,
+            answer_assessors=self._assessors.of_answers, unrecorded=stores.unrecorded,
         )  # fmt: skip
         self.registry.register(self._collector)
         started = {"policy": self.snapshot.hash, "mode": self.snapshot.mode.value}
@@ -148,6 +150,7 @@ class Runtime:
         await self._follow_candidate()
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
         log.info("guard is active: policy %s, mode %s", self.snapshot.hash[:12], self.snapshot.mode.value)
+        self._note_index()
         for warning in self.snapshot.warnings:
             log.warning("policy: %s", warning)
         if self.active.restored:
@@ -182,6 +185,7 @@ class Runtime:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 self._note_crossings()
+                self._note_index()
                 if not self.stores.began:
                     await asyncio.to_thread(self.stores.look_back)
                 if await asyncio.to_thread(self.active.changed):
@@ -203,6 +207,14 @@ class Runtime:
             log.log(
                 level, "usage: %s %s is %s: %d of %d users", limit.license, limit.id, after.value, users, limit.allowed
             )
+
+    def _note_index(self) -> None:
+        """Say in the log when the index begins to take nothing more, why, and when it takes answers again."""
+        recorder = self.stores.recorder or self.stores.unrecorded
+        error = recorder.error if recorder is not None else "receipts are off, and answers cannot be counted either"
+        if error != self._index_error:
+            self._index_error = error
+            log.log(logging.ERROR if error else logging.INFO, "index: %s", error or "answers are recorded again")
 
     async def reload(self) -> dict[str, Any]:
         """Load the policy anew; a bad one changes nothing and says why (invariant 7)."""
@@ -299,15 +311,16 @@ class Runtime:
         """Return everything owed for serving the configured models."""
         return readings.obligation_facts(self.snapshot)
 
-    def export_check(self, data: BufferedRandom, target: str, format_: str) -> dict[str, Any]:
+    def export_check(self, data: BufferedRandom, query: Query) -> dict[str, Any]:
         """Return the export gate's statement on a data set. Raises what ``guard.transports.export`` does."""
-        from guard.transports.export import check_body  # noqa: PLC0415 - rarely needed, and not by a request
+        from guard.transports.export import check_body, entry  # noqa: PLC0415 - rarely needed, and not by a request
 
         digests = pack_digests([shipped_licenses(), *map(Path, self.config.policies)])
         state_dir = Path(self.config.state_dir)
-        statement = check_body(data, target, format_, state_dir, self.snapshot.packs, digests)
+        snapshot = self.snapshot
+        statement = check_body(data, query, state_dir, snapshot.packs, digests)
         self.metrics.export_check(str(statement["verdict"]))
-        self.log.append("export_check", {"target": target, "verdict": statement["verdict"]})
+        self.log.append("export_check", entry(statement, query, digests, snapshot.hash))
         return statement
 
     def ready(self) -> tuple[bool, dict[str, Any]]:

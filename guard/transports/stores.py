@@ -21,7 +21,7 @@ from guard.usage.counter import UsageCounter
 from guard.usage.keyring import check_rolling, load_keyring
 from guard.usage.ledger import LedgerUnavailable
 from guard.usage.period import Calendar, Kind, kind_of
-from guard.usage.pseudonym import load_or_create_key
+from guard.usage.pseudonym import PseudonymKeyError, load_or_create_key
 from guard.usage.spool import Spool
 
 STOP_SECONDS = 10.0
@@ -37,6 +37,8 @@ class Stores:
 
     journal: Journal | None = None
     recorder: Recorder | None = None
+    unrecorded: Recorder | None = None
+    """Counts answers where receipts are off, if it can: then none of the two above is there to miss them."""
     signer: Signer | None = None
     """Signs receipts; None where none are kept in the audit chain."""
 
@@ -85,23 +87,35 @@ class Stores:
             """The oldest day and the oldest period of every kind in the ledger; empty until it has said so."""
             self.look_back()
             if config.outputs.receipts:
-                if config.outputs.upload:
-                    uploader = Uploader(layout.provenance, config.outputs.upload, attempted=uploaded)
-                    uploader.start()
-                    closing.callback(uploader.close, STOP_SECONDS)
-                self.recorder = Recorder(
-                    layout.provenance,
-                    load_or_create_key(layout.key),
-                    MonthKeys(layout.keys),
-                    instance.name,
-                    self.journal,
-                    fingerprints=config.outputs.fingerprints,
-                    minutes=config.outputs.segment_minutes,
-                    keep_months=config.outputs.keep_months,
-                )
-                self.recorder.start()
-                closing.callback(self.recorder.close, STOP_SECONDS)
+                self.recorder = self._record(config, instance, uploaded, closing)
+            else:
+                with suppress(OSError, PseudonymKeyError):  # to count what is not recorded is no reason not to serve
+                    self.unrecorded = self._record(config, instance, uploaded, closing)
             self._closing = closing.pop_all()
+
+    def _record(
+        self, config: Config, instance: Instance, uploaded: Callable[[Attempt], None], closing: ExitStack
+    ) -> Recorder:
+        """Return what writes the index, started, and copy the index if that was asked for."""
+        outputs, layout = config.outputs, Layout(Path(config.state_dir).absolute())
+        if outputs.upload:
+            uploader = Uploader(layout.provenance, outputs.upload, attempted=uploaded)
+            uploader.start()
+            closing.callback(uploader.close, STOP_SECONDS)
+        recorder = Recorder(
+            layout.provenance,
+            load_or_create_key(layout.key),
+            MonthKeys(layout.keys),
+            instance.name,
+            self.journal,
+            recorded=outputs.receipts,
+            fingerprints=outputs.fingerprints,
+            minutes=outputs.segment_minutes,
+            keep_months=outputs.keep_months,
+        )
+        recorder.start()
+        closing.callback(recorder.close, STOP_SECONDS)
+        return recorder
 
     def look_back(self) -> None:
         """Ask the ledger when counting began, if it has not said so yet; where it has nothing, it begins now.

@@ -6,9 +6,10 @@ from collections import Counter
 from guard.behavior.observation import Noted, Observation
 from guard.behavior.reading import Reader
 from guard.behavior.store import Row, StoreUnavailable
+from guard.screening.normalize import fold
 
 KEY = b"b" * 32
-READER = Reader(KEY)
+_READER = Reader(KEY)
 NOON = 1_795_000_000.0
 WORDS = ["harbor", "lantern", "orchard", "gravel", "piston", "violin", "glacier", "pepper", "saddle", "thunder",
          "marble", "copper", "meadow", "canvas", "engine", "ribbon", "walnut", "anchor", "candle", "falcon"]  # fmt: skip
@@ -16,6 +17,11 @@ WORDS = ["harbor", "lantern", "orchard", "gravel", "piston", "violin", "glacier"
 
 def prose(seed, length=30):
     return " ".join(random.Random(seed).choices(WORDS, k=length))
+
+
+def read(text, reader=_READER):
+    """The reading of a text, folded as the thread behind does it."""
+    return reader.read(fold(text))
 
 
 def templated(seed):

@@ -1,10 +1,19 @@
 """A request that asks for training data is told from one that asks for an answer, by its words and by its schema."""
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from guard.behavior.intent import REASONS, Reason, intent
+from guard.behavior import intent as intents
+from guard.behavior.intent import REASONS, Reason
+from guard.behavior.observation import LONGEST, ends
 from guard.behavior.profile import _SLOTS
 from guard.behavior.shape import shape
+from guard.screening.normalize import fold
+
+
+def intent(texts, **how):
+    return intents.intent(frozenset().union(*(intents.signs(fold(ends(text))) for text in texts)), **how)
 
 
 def schema(*names):
@@ -86,8 +95,28 @@ def test_log_probabilities_and_reasoning_are_figures_and_no_evidence():
     assert found.score == 0.0
 
 
+PIECES = """come up with|generate|create|write|20|several|diverse|new|a set of|task|instructions|instruction|prompt|prompts
+query|question|answer|answers|response|output|completion|pairs|pair|and|its|with|jsonl|one object per line|keys|key|:|"|/
+do not repeat|task pool|seed tasks|continue|rewrite|the given|into|more complex|harder|#given|prompt#|instruction#|add one
+more constraints/requirements|increase the depth|of the|chosen|preferred|rejected|dispreferred|one good|a better|and one
+bad|worse|and a|unhelpful|show|include|all|your|full|reasoning|thoughts|think step by step|<think>""".replace(
+    "\n", "|"
+).split("|")
+joined = st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(["", " ", " ", " "])), min_size=2, max_size=9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(joined.map(lambda pieces: "".join(piece + space for piece, space in pieces)))
+@example("promptanswer: write 20 promptanswer")
+@example("create a taskresponsepair jsonl")
+def test_what_is_looked_for_first_hides_no_pattern(text):
+    folded = fold(text)
+    assert intents.signs(folded) == {sign.reason for sign in intents._SIGNS if sign.pattern.search(folded)}
+
+
 def test_a_long_text_is_read_from_both_ends():
     filler = "the meadow and the harbor " * 4000
+    assert len(ends(filler)) <= LONGEST + 1
     for text in (f"#Given prompt# {filler}", f"{filler} #Given prompt#"):
         assert Reason.EVOLVE in intent([text]).reasons
 

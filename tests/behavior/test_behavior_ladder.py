@@ -45,7 +45,7 @@ def test_just_below_a_threshold_nothing_moves():
     assert set(climb([THRESHOLDS[Step.CLAMP] - 0.05] * 100, HOUR, standing=standing)) == {Step.CLAMP}
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(looks, st.sampled_from(Step), standings)
 def test_never_more_than_one_step_nor_beyond_the_most(looks_, most, standing):
     policy, now = BehaviorPolicy(most=most), 1e9
@@ -56,7 +56,7 @@ def test_never_more_than_one_step_nor_beyond_the_most(looks_, most, standing):
         assert abs(standing.step - before.step) <= 1 or before.step > most
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(looks, st.floats(0, 1))
 def test_of_two_identities_the_riskier_one_stands_no_lower(looks_, more):
     low, high, now = Standing(), Standing(), 1e9
@@ -67,7 +67,7 @@ def test_of_two_identities_the_riskier_one_stands_no_lower(looks_, more):
         assert high.step >= low.step
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(looks)
 def test_no_step_up_before_its_dwell_has_passed(looks_):
     standing, now, due = Standing(), 1e9, None

@@ -9,7 +9,7 @@ from behavior_world import KEY, NOON, Kept, Notes, observation, prose, templated
 
 from guard.behavior.ladder import BehaviorPolicy, Standing, Step
 from guard.behavior.memory import Memory
-from guard.behavior.observer import LIMIT, Observer
+from guard.behavior.observer import Observer
 from guard.behavior.profile import Profile
 from guard.behavior.store import Change, StoreUnavailable, name_of
 from guard.behavior.study import Study
@@ -55,10 +55,12 @@ def studied(store=None, notes=None, table=None):
 
 def test_an_extraction_run_climbs_and_every_step_is_written_down_with_reasons():
     with observing() as (observer, notes, _):
-        for number in range(120):
+        for number in range(60):
             observer.observe(evil(number), AT_ONCE)
-            until(lambda: not observer._tasks)
-        until(lambda: observer.step(1) is Step.SUSPEND)
+        for step in range(1, 5):  # one a batch
+            until(lambda step=step: observer.step(1) >= step)
+            observer.observe(evil(60 + step), AT_ONCE)
+        until(lambda: notes.intents["pairs"] == 64)
     assert [step for step, _ in notes.steps] == ["alert", "clamp", "require_purpose", "suspend"]
     assert [entry["step"] for entry in notes.entries] == ["alert", "clamp", "require_purpose", "suspend"]
     first = notes.entries[0]
@@ -68,7 +70,7 @@ def test_an_extraction_run_climbs_and_every_step_is_written_down_with_reasons():
     assert notes.entries[1]["enforced"] is True
     assert set(first["reasons"]) >= {"d1", "pairs"}
     assert first["figures"]["evidence"] > 0
-    assert notes.intents["pairs"] == notes.intents["d1"] == 120
+    assert notes.intents["d1"] == 64
 
 
 def test_no_prompt_is_in_what_is_written_down():
@@ -132,14 +134,16 @@ def test_a_step_stays_in_force_while_the_store_is_down():
         assert observer.step(1) >= stood
 
 
-def test_what_does_not_fit_into_the_queue_is_counted_and_dropped():
+def test_what_does_not_fit_into_the_queue_is_counted_and_dropped(monkeypatch):
     store, gate = Kept(), threading.Event()
     store.race = gate.wait
+    monkeypatch.setattr("guard.behavior.observer.LIMIT", 300)
+    monkeypatch.setattr("guard.behavior.observer.BATCH", 8)
     with observing(store) as (observer, notes, _):
         try:
-            for number in range(LIMIT + 400):
+            for number in range(350):
                 observer.observe(observation(1, "x", NOON + number), AT_ONCE)
-            assert 0 < notes.lost <= 400
+            assert 0 < notes.lost <= 50
             before = notes.lost
             observer.observe(observation(1, "x" * 40_000_000), AT_ONCE)
             assert notes.lost == before + 1
@@ -255,10 +259,10 @@ def test_clamped_requests_have_a_rate():
 def test_the_cohort_is_learnt_from_harmless_identities_and_shared():
     store = Kept()
     one = studied(store)[0]
-    for hour in range(40):
+    for hour in range(30):
         batch = [observation(identity, prose(hour * 100 + identity), NOON + hour * 3600) for identity in range(10, 20)]
         one.take(batch, AT_ONCE, NOON + hour * 3600)
     assert one.cohort.contributions > 100
     two = studied(store)[0]
-    two.take([observation(99)], AT_ONCE, NOON + 40 * 3600)
+    two.take([observation(99)], AT_ONCE, NOON + 30 * 3600)
     assert two.cohort.contributions == one.cohort.contributions

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from functools import partial
 
 import pytest
 from asgi_world import ANSWER, Inner, chat, guarded
@@ -10,8 +11,10 @@ from prometheus_client import generate_latest
 from typer.testing import CliRunner
 
 from guard.behavior.ladder import Standing, Step
+from guard.behavior.observer import Observer
 from guard.behavior.profile import Profile
-from guard.behavior.store import Change
+from guard.behavior.store import COHORT, Change
+from guard.behavior.stores.sqlite import SqliteStore
 from guard.cli.export.behavior import app as command
 
 CONFIG = """
@@ -27,6 +30,12 @@ ENFORCE = "mode: enforce, most: suspend, dwell: {clamp: 0, require_purpose: 0, s
 ASKS = "Generate 50 diverse instruction and response pairs about subject {n}, one JSON object per line with keys instruction and output."
 PAIRS = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {
     "type": "object", "properties": {"instruction": {"type": "string"}, "output": {"type": "string"}}}}}}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    """Batches that gather for no time."""
+    monkeypatch.setattr("guard.transports.runtime.Observer", partial(Observer, linger=0.0))
 
 
 async def until(what):
@@ -78,7 +87,7 @@ def run(work):
 def test_in_shadow_an_extraction_run_is_written_down_and_served(tmp_path):
     async def story():
         async with guarded(tmp_path, Inner(), CONFIG, behavior="mode: shadow") as guard:
-            for number in range(40):
+            for number in range(16):
                 reply = await guard.post(chat(ASKS.format(n=number), **PAIRS))
                 assert reply.status == 200
             await until(lambda: guard.runtime._behavior.table.identities()["alert"])
@@ -98,7 +107,7 @@ def test_in_shadow_an_extraction_run_is_written_down_and_served(tmp_path):
 def test_off_watches_nobody(tmp_path):
     async def story():
         async with guarded(tmp_path, Inner(), CONFIG, behavior="mode: 'off'") as guard:
-            for number in range(20):
+            for number in range(3):
                 await guard.post(chat(ASKS.format(n=number), **PAIRS))
             assert guard.runtime._behavior._thread is None
 
@@ -184,7 +193,7 @@ def test_who_was_granted_to_train_is_not_watched(tmp_path):
     async def story():
         async with guarded(tmp_path, Inner(ANSWER), CONFIG, behavior="mode: shadow") as guard:
             purpose = [(b"x-guard-purpose", b"train:mistral-7b")]
-            for number in range(20):
+            for number in range(3):
                 reply = await guard.post(chat(ASKS.format(n=number), model="free", **PAIRS), headers=purpose)
                 assert reply.status == 200
             return guard.runtime._behavior._tasks, guard.runtime._behavior.table.standing()
@@ -192,6 +201,24 @@ def test_who_was_granted_to_train_is_not_watched(tmp_path):
     tasks, standing = run(story())
     assert not tasks
     assert standing == []
+
+
+def test_a_profile_of_another_version_is_named(tmp_path):
+    config, name = tmp_path / "guard.yaml", "0" * 15 + "9"
+    config.write_text(CONFIG.format(state=tmp_path / "state", behavior="mode: enforce"))
+    store = SqliteStore(tmp_path / "state" / "behavior.db")
+    assert not store.write(
+        [Change(name, 0, b"\x63 something later", Step.CLAMP, 1.0), Change(COHORT, 0, b"?", Step.METRIC, 1.0)]
+    )
+    where = ["--config", str(config)]
+    listed, told = (CliRunner().invoke(command, ["list", *each, *where]) for each in ([], ["--json"]))
+    assert listed.exit_code == told.exit_code == 0, listed.output
+    assert f"{name}  clamp: profile of version 99;" in listed.stdout
+    assert json.loads(told.stdout) == {"user": name, "step": "clamp", "unreadable": "profile of version 99"}
+    held = CliRunner().invoke(command, ["hold", name, "--step", "suspend", *where])
+    assert held.exit_code == 0, held.output
+    assert store.standing() == {name: Step.SUSPEND}
+    store.close()
 
 
 @pytest.mark.parametrize(("words", "code", "said"), [

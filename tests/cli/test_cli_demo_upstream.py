@@ -1,6 +1,7 @@
 """The embedded upstream speaks the dialects: the official clients parse it, streamed and not.
 
-The same clients get the same from Guard in its place, with nothing but the address changed.
+The same clients get the same from Guard in its place, with nothing but the address changed; several prompts in one
+request need a stated purpose besides.
 """
 
 import anthropic
@@ -40,7 +41,8 @@ def url(request, upstream, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def openai_client(url):
-    with openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+    stated = {"x-guard-purpose": "serve"}  # Guard wants to know what several prompts in one request are for
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, default_headers=stated) as client:
         yield client
 
 

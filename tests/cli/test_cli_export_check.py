@@ -7,6 +7,8 @@ import json
 import random
 import sys
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from guard.cli.main import run
@@ -88,7 +90,7 @@ def test_a_missing_index_is_undetermined_and_a_missing_key_is_no_configuration(s
     assert check(data(state, prose(9)), "--state", empty) == 3
     assert "not seen: there is no index" in capsys.readouterr().out
     assert check(data(state, prose(9)), "--state", "nowhere") == 78
-    assert "nowhere/provenance.key: No such file" in capsys.readouterr().err
+    assert f"{state}/nowhere/provenance.key: No such file" in capsys.readouterr().err
     (empty / "provenance.key").write_bytes(b"short")
     assert check(data(state, prose(9)), "--state", empty) == 78
     assert "allowed: 16 to 64" in capsys.readouterr().err
@@ -139,6 +141,30 @@ def test_a_clean_copy_is_without_what_is_held_back(state, capsys):
     assert check("clean.jsonl") == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "kept", "again", "left"),
+    [
+        ([], [9, 3, 5], 3, "2 left out; 1 for review are still in it"),
+        (["--clean-review"], [9, 3], 0, "3 left out"),
+        (["--keep-obligations"], [9, 3, 2, 5], 3, "1 left out; 1 for review are still in it"),
+        (["--clean-review", "--keep-obligations"], [9, 3, 2], 1, "2 left out"),
+    ],
+)
+def test_a_clean_copy_may_be_without_what_is_for_review_and_with_what_is_obliged(
+    state, capsys, options, kept, again, left
+):
+    short = "Only eight words, which prove nothing at all."
+    record(state / "state", [short], "llama-2")
+    texts = {seed: prose(seed) if seed != 5 else short for seed in (9, 1, 3, 2, 5)}
+    path = data(state, *texts.values())
+    assert check(path, "--write-clean", "clean.jsonl", *options) == 2
+    assert f"clean: {len(kept)} records in clean.jsonl, {left}" in capsys.readouterr().out
+    written = [json.loads(line)["completion"] for line in (state / "clean.jsonl").read_text().splitlines()]
+    assert written == [texts[seed] for seed in kept]
+    assert check("clean.jsonl") == again
+    assert check(path, *options) == (64 if options else 2)
+
+
 def test_a_clean_copy_on_standard_output_stands_alone_there(state, capsysbinary, monkeypatch):
     assert check(data(state, prose(9), prose(1)), "--write-clean", "-") == 2
     shown = capsysbinary.readouterr()
@@ -174,7 +200,7 @@ def test_months_are_chosen(state, capsys):
     assert check(path, "--since", "2027-01") == 3
 
 
-def test_tenants_public_texts_and_relatives(state, capsys):
+def test_tenants_and_relatives(state, capsys):
     record(state / "shared", [prose(5)], "llama-2", tenant="shop", model="meta-llama/Llama-2-7b-chat-hf")
     path, shared = data(state, prose(5) + " indeed"), ("--state", state / "shared")
     assert check(path, *shared) == 2
@@ -182,13 +208,65 @@ def test_tenants_public_texts_and_relatives(state, capsys):
     capsys.readouterr()
     assert check(path, *shared, "--tenant", "bank") == 3
     assert "for review, because the words were put there by another tenant" in capsys.readouterr().out
-    public = data(state, prose(5), name="public.jsonl")
-    assert check(path, *shared, "--exclude", public) == 0
     (state / "named.jsonl").write_text(
         json.dumps({"text": prose(5) + " indeed", "model": "meta-llama/Llama-2-70b-chat-hf"})
     )
     assert check("named.jsonl", *shared) == 3
     assert "names another model of the same family" in capsys.readouterr().out
+
+
+def test_a_tenant_to_whom_nothing_was_answered_is_noticed(state, capsys):
+    record(state / "shared", [prose(5)], "llama-2", tenant="shop")
+    path, shared = data(state, prose(5)), ("--state", state / "shared")
+    assert check(path, *shared, "--tenant", "shpo") == 2
+    assert capsys.readouterr().err == "--tenant shpo: no answer in the index is theirs; there are answers to: shop\n"
+    assert check(path, *shared, "--tenant", "shop") == 2
+    assert capsys.readouterr().err == ""
+    _, shown = as_json(capsys, path, "--tenant", "shpo")
+    assert shown["tenant_seen"] is False
+
+
+def test_what_is_excluded_is_in_the_statement_and_hides_no_exact_copy(state, capsys):
+    public = data(state, prose(1), prose(8), name="public.jsonl")
+    near = data(state, prose(1) + " indeed", prose(9), prose(8) + " " + prose(7), name="near.jsonl")
+    assert check(near) == 2
+    capsys.readouterr()
+    assert check(near, "--exclude", public, "--attest", "near.guard.json") == 0
+    shown = capsys.readouterr().out
+    digest = hashlib.sha256((state / public).read_bytes()).hexdigest()
+    assert f"excluded as public: public.jsonl (sha256 {digest})" in shown
+    assert "because of that 1 texts are left out of the search" in shown
+    assert "and 1 are looked for by some of their words only" in shown
+    facts = json.loads((state / "near.guard.json").read_text())["statement"]["predicate"]
+    keys = state / "state" / "signing" / "keys.json"
+    assert run(["export", "verify", "near.guard.json", "--keys", str(keys)]) == 0
+    assert f"excluded as public: {digest}  public.jsonl" in capsys.readouterr().out
+    assert facts["excluded"] == {"files": [{"name": "public.jsonl", "sha256": digest}], "texts": 1, "thinned": 1}
+    assert check(data(state, prose(1), prose(9)), "--exclude", public) == 3
+    shown = capsys.readouterr().out
+    assert shown.startswith("undetermined: 0 of 2 records are held to be outputs, 1 for review (training ")
+    assert "for review, because it is excluded as public, but an answer has exactly its words" in shown
+
+
+def test_what_is_strictest_is_shown_first(state, capsys, monkeypatch):
+    monkeypatch.setattr("guard.provenance.statement.SHOWN", 2)
+    path = data(state, *[prose(3)] * 25, prose(2), prose(1), prose(3))
+    code, shown = as_json(capsys, path, "--hits", "hits.jsonl")
+    assert (code, [hit["line"] for hit in shown["hits"]]) == (2, [27, 26])
+    lines = [json.loads(line)["line"] for line in (state / "hits.jsonl").read_text().splitlines()]
+    assert lines == list(range(1, 29))
+    assert check(path) == 2
+    assert "  data.jsonl:27, completion: deny" in capsys.readouterr().out.splitlines()[1]
+
+
+def test_a_folder_may_hold_the_statements_on_its_files(state, capsys):
+    folder = state / "set"
+    folder.mkdir()
+    data(folder, prose(9), name="train.jsonl")
+    assert check(folder, "--attest", folder / "train.jsonl.guard.json") == 0
+    capsys.readouterr()
+    code, shown = as_json(capsys, folder)
+    assert (code, [file["name"] for file in shown["files"]]) == (0, [str(folder / "train.jsonl")])
 
 
 def test_an_attested_statement_verifies_and_a_changed_one_does_not(state, capsys):
@@ -232,3 +310,68 @@ def test_bad_data_is_65_bad_configuration_78_bad_usage_64_no_room_73(state, caps
     (state / "state" / "provenance.keys" / "2026-11.key").write_bytes(b"short")
     assert check(path) == 78
     assert "allowed: 32 random bytes" in capsys.readouterr().err
+
+
+def test_what_stands_beside_the_data_is_named_as_not_looked_at(state, capsys):
+    folder = state / "set"
+    folder.mkdir()
+    data(state, prose(9), name="set/a.jsonl")
+    (folder / "README.md").write_text(prose(1))
+    (folder / ".cache").mkdir()
+    code, shown = as_json(capsys, "set", "--attest", "a.json")
+    assert (code, shown["not_looked_at"]) == (0, ["set/.cache", "set/README.md"])
+    attested = json.loads((state / "a.json").read_text())["statement"]
+    assert attested["predicate"]["not_looked_at"] == shown["not_looked_at"]
+    assert check("set") == 0
+    assert "not looked at, for it stands beside the data: set/.cache, set/README.md\n" in capsys.readouterr().err
+
+
+def test_bytes_that_are_no_text_are_told_and_a_record_of_nothing_else_is_undetermined(state, capsys):
+    image = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2
+    rows = [{"image": image, "label": "a cat"}, {"image": image, "label": prose(9)}]
+    pq.write_table(pa.Table.from_pylist(rows), state / "a.parquet")
+    code, shown = as_json(capsys, "a.parquet")
+    assert (code, shown["not_searched"]) == (0, {"values": 2, "records": 0})
+    pq.write_table(pa.Table.from_pylist([*rows, {"image": image, "label": None}]), state / "b.parquet")
+    assert check("b.parquet") == 3
+    told = "3 values are bytes that are no text, and were not searched for; 1 records hold nothing else"
+    assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--hits", "--attest", "--write-clean"])
+@pytest.mark.parametrize("target", ["data.jsonl", "link.jsonl", "./sub/../data.jsonl", "public.jsonl"])
+def test_nothing_is_written_over_what_is_read(state, capsys, option, target):
+    path = data(state, prose(1))
+    data(state, prose(9), name="public.jsonl")
+    (state / "sub").mkdir()
+    (state / "link.jsonl").symlink_to(state / path)
+    before = (state / path).read_bytes()
+    assert check(path, "--exclude", "public.jsonl", option, target) == 64
+    assert "would replace the data set itself" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert (state / path).read_bytes() == before
+    assert (state / "link.jsonl").is_symlink()
+
+
+def test_a_file_of_a_folder_is_not_written_over_either(state):
+    (state / "set").mkdir()
+    data(state, prose(1), name="set/a.jsonl")
+    assert check("set", "--hits", "set/a.jsonl") == 64
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--hits", "x.jsonl", "--attest", "x.jsonl"), ("--write-clean", "x.jsonl", "--hits", "./x.jsonl")],
+)
+def test_no_two_results_go_to_one_file(state, capsys, options):
+    assert check(data(state, prose(9)), *options) == 64
+    assert "writes as well" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not (state / "x.jsonl").exists()
+
+
+def test_a_copied_segment_is_counted_once_and_said(state, capsys):
+    path = min((state / "state").rglob("*.segment"))
+    path.with_name("copy.segment").write_bytes(path.read_bytes())
+    assert check(data(state, prose(9))) == 0
+    told = capsys.readouterr().out
+    assert "index 2026-11: 3 of 3 answered choices" in told
+    assert f"index 2026-11: copy.segment is a copy of 2026-11/{path.name}: searched once\n" in told

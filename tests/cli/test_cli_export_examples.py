@@ -1,5 +1,6 @@
 """The examples that wire the gate in refuse what they should: the lines of the workflow, the upload hook, the platform."""
 
+import gzip
 import json
 import os
 import socket
@@ -102,10 +103,10 @@ class Runtime:
         self.busy, self.go = threading.Event(), threading.Event()
         self.go.set()
 
-    def export_check(self, data, target, format_):
+    def export_check(self, data, query):
         self.busy.set()
         assert self.go.wait(30)
-        return check_body(data, target, format_, self._state, shipped_packs(), {})
+        return check_body(data, query, self._state, shipped_packs(), {})
 
 
 @pytest.fixture
@@ -140,6 +141,11 @@ def test_the_platform_admits_what_is_allowed_and_names_receipts_where_it_is_not(
     assert (code, decision["admitted"], len(decision["obligations"]) > 0) == (0, True, True)
     code, decision = admit(data(here, prose(DENIED), prose(ALLOWED)))
     assert (code, decision["admitted"], decision["receipts"]) == (1, False, ["r-llama-20-0"])
+    assert decision["hits_omitted"] == 0
+    (here / "table.csv.gz").write_bytes(gzip.compress(f"text\n{prose(DENIED)}\n".encode()))
+    assert admit("table.csv.gz")[0] == 1
+    code, said = admit("missing.jsonl")
+    assert (code, said) == (65, "missing.jsonl: No such file or directory\n")
     (here / "bad.jsonl").write_text('{"text": "x"}\nnonsense\n')
     code, decision = admit("bad.jsonl")
     assert (code, decision["admitted"], decision["error"]["line"]) == (1, False, 2)

@@ -53,6 +53,11 @@ def test_what_is_no_id_is_bad_usage(layout, id_):
     assert run(["export", "receipt", id_]) == 64
 
 
+def test_of_the_range_that_the_header_names_one_choice_is_asked_for(layout, capsys):
+    assert run(["export", "receipt", "r-guard-0x1-0..2"]) == 64
+    assert "allowed: one choice of that range, such as r-guard-0x1-0" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_chain_that_is_not_as_it_was_written_ends_with_65(layout, capsys, tmp_path):
     path = layout.audit / "guard-0.jsonl"
     path.write_bytes(path.read_bytes().replace(b"tiny", b"tinY", 1))

@@ -1,7 +1,9 @@
 """``guard export verify`` says whether a receipt or a statement is as it was signed, and by whom."""
 
+import hashlib
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -122,3 +124,67 @@ def test_words_of_the_file_cannot_steer_a_terminal(deployment, capsys):
     deployment.write("receipt.json", document)
     assert run(["export", "verify", "receipt.json"]) == 1
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.fixture
+def attested(deployment, capsys):
+    """The subjects of a statement on two files, by an index that has nothing yet."""
+    deployment.layout.key.write_bytes(bytes(32))
+    for name in ("a.jsonl", "b.jsonl"):
+        (deployment.directory / name).write_text(json.dumps({"text": name}) + "\n")
+    target = "mistralai/Mistral-7B-v0.1"
+    assert run(["export", "check", "a.jsonl", "b.jsonl", "--target", target, "--attest", "attested.json"]) == 3
+    capsys.readouterr()
+    return [
+        {"name": name, "sha256": hashlib.sha256((deployment.directory / name).read_bytes()).hexdigest()}
+        for name in ("a.jsonl", "b.jsonl")
+    ]
+
+
+def test_a_statement_that_holds_shows_its_verdict_and_what_it_is_on(attested, capsys):
+    assert run(["export", "verify", "attested.json"]) == 0
+    first, *said = capsys.readouterr().out.splitlines()
+    assert first.startswith("valid: the statement: ")
+    assert said[0] == "verdict: undetermined, for training mistralai/Mistral-7B-v0.1"
+    assert re.fullmatch(r"checked: \S+Z, over an index with gaps", said[1])
+    assert said[2:] == [f"subject: {each['sha256']}  {each['name']}" for each in attested]
+
+
+def test_data_is_told_by_its_content_whatever_its_name(deployment, attested, capsys):
+    (deployment.directory / "b.jsonl").rename(deployment.directory / "renamed.jsonl")
+    assert run(["export", "verify", "attested.json", "--data", "renamed.jsonl", "--data", "a.jsonl"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "data: renamed.jsonl: the content of b.jsonl", "data: a.jsonl: the content of a.jsonl",
+    ]  # fmt: skip
+    assert run(["export", "verify", "attested.json", "--data", "a.jsonl"]) == 0
+    assert f"{attested[1]['sha256']}  b.jsonl  (not among --data)\n" in capsys.readouterr().out
+
+
+def test_data_that_was_changed_is_not_what_the_statement_is_on(deployment, attested, capsys):
+    (deployment.directory / "a.jsonl").write_text('{"text": "b"}\n')
+    assert run(["export", "verify", "attested.json", "--data", "b.jsonl", "--data", "a.jsonl"]) == 1
+    assert capsys.readouterr().out.endswith("data: a.jsonl: NOT A SUBJECT\n")
+    assert run(["export", "verify", "attested.json", "--data", "a.jsonl", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["valid"], shown["verdict"], shown["complete"]) == (True, "undetermined", False)
+    assert shown["subjects"] == attested
+    assert [(each["file"], each["subject"]) for each in shown["data"]] == [("a.jsonl", None)]
+
+
+def test_what_does_not_hold_says_nothing_of_verdict_or_data(deployment, attested, capsys):
+    document = deployment.read("attested.json")
+    document["statement"]["predicate"]["verdict"] = "allow"
+    deployment.write("attested.json", document)
+    assert run(["export", "verify", "attested.json", "--data", "a.jsonl"]) == 1
+    shown = capsys.readouterr().out
+    assert "verdict" not in shown
+    assert "data:" not in shown
+
+
+@pytest.mark.usefixtures("attested")
+def test_data_that_cannot_be_read_or_compared_ends_with_65(capsys):
+    assert run(["export", "verify", "attested.json", "--data", "nothing.jsonl"]) == 65
+    assert capsys.readouterr().err == "nothing.jsonl: No such file or directory\n"
+    for name in ("receipt.json", "statement.json"):
+        assert run(["export", "verify", name, "--data", "a.jsonl"]) == 65
+        assert "says nothing of any file" in capsys.readouterr().err

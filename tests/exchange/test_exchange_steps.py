@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from exchange_world import LIMIT, WordRules, World
+from exchange_world import LIMIT, Notes, WordRules, World
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -269,6 +269,22 @@ def test_every_choice_of_a_served_answer_gets_a_receipt():
     assert [facts["output"] for facts in world.provenance.named("finished")] == [("one",), ("two",)]
     assert world.provenance.named("finished")[0]["licenses"][0].id == "llama-2"
     assert world.counter.sighted == [(("llama-2",), exchange.identity.key)]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_where_receipts_are_off_choices_are_only_counted(known):
+    world, unrecorded = World(), Notes()
+    exchange = world.exchange("a question", claimed={"user": "alice"})
+    exchange.services = replace(exchange.services, provenance=None, unrecorded=unrecorded)
+    walk(exchange, STEPS)
+    record(exchange, Ending.UPSTREAM)
+    assert unrecorded.calls == []
+    count(exchange)
+    if not known:
+        exchange.model = None
+    record(exchange, Ending.SERVED, [ServedChoice(0, ("one",), "stop", 3, 1), ServedChoice(1, ("two",), "stop", 3, 1)])
+    assert unrecorded.calls == [("unrecorded", (2,), {})] * known + [("ended", (), {})]
+    assert world.provenance.calls == []
 
 
 FRAUD, GUNS, HARM = (Ruling(Action.BLOCK, "llama-2", item, clause) for item, clause in

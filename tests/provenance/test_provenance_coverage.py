@@ -1,8 +1,11 @@
 """What the index holds, what it does not, and what nobody can know: told apart, month by month."""
 
+import shutil
+
 import pytest
 from segment_world import MASTER, MONTH, NOW, keys, output, some_keys
 
+from guard.provenance.chain import last_of
 from guard.provenance.counts import LAYOUT, SETTLED, counts_path
 from guard.provenance.coverage import Index
 from guard.provenance.months import MonthKeys, segment_key_id
@@ -18,9 +21,10 @@ class Deployment:
     def __init__(self, directory):
         self.directory, self.keys = directory / "provenance", MonthKeys(directory / "provenance.keys")
 
-    def writer(self, now=NOW, instance="a", master=MASTER):
+    def writer(self, now=NOW, instance="a", master=MASTER, **options):
         month = f"2026-{11 + int(now >= NOW + 13 * DAY)}"
-        return SegmentWriter(self.directory, instance, segment_key_id(master, self.keys.of(month, create=True)), now)
+        key_id = segment_key_id(master, self.keys.of(month, create=True))
+        return SegmentWriter(self.directory, instance, key_id, now, last_of(self.directory, instance), **options)
 
     def segment(self, seeds, now=NOW, *, end=True, counts=None, totals=None, **options):
         """Write a segment with the outputs of ``seeds``; return its path."""
@@ -180,6 +184,85 @@ def test_what_was_not_fingerprinted_is_said(at):
     writer.add(Totals(1, 1, 0))
     writer.end(NOW)
     assert at.reasons() == ["2026-11: 1 of 1 choices answered while fingerprints were off"]
+
+
+# --- while receipts are off ---
+
+
+@pytest.mark.parametrize("state", ["ended", "killed", "running"])
+def test_what_was_answered_while_receipts_were_off_is_a_gap_with_a_name_of_its_own(at, state):
+    at.segment([1, 2])
+    writer = at.writer(NOW + 60, recorded=False)
+    counts = {"ended": (0, 0, 0, 0, 0), "killed": (3, 3, 3, 0, 1), "running": (4, 3, 3, 0, 1)}[state]
+    counts_path(writer.path).write_bytes(LAYOUT.pack(*counts))
+    writer.add(Totals(3, 0, 3))
+    if state == "ended":
+        writer.end(NOW + 70)
+    else:
+        writer.write()
+    if state == "killed":
+        writer.abandon()
+    coverage = at.read()[1]
+    assert list(coverage.reasons()) == ["2026-11: 3 of 5 choices answered while receipts were off"]
+    month = coverage.months[MONTH]
+    assert (month.answered, month.indexed, month.unrecorded) == (5, 2, 3)
+    assert (month.dropped, month.waiting, month.lost, month.unfinished) == (0, 0, 0, 0)
+    if state == "running":
+        writer.abandon()
+
+
+def test_a_time_without_receipts_in_which_nothing_was_answered_is_no_gap(at):
+    at.segment([1])
+    at.writer(NOW + 60, recorded=False).end(NOW + 70)
+    assert at.read()[1].complete
+
+
+def test_a_kill_while_receipts_are_off_says_what_was_being_answered(at):
+    writer = at.writer(recorded=False)
+    counts_path(writer.path).write_bytes(LAYOUT.pack(2, 1, 1, 0, 1))
+    writer.write()
+    writer.abandon()
+    assert at.reasons() == [
+        "2026-11: 1 of 1 choices answered while receipts were off",
+        "2026-11: 1 exchanges were being answered when their gateway was killed",
+    ]
+    counts_path(writer.path).unlink()
+    assert any("its gateway was killed" in reason for reason in at.reasons())
+
+
+# --- copies ---
+
+
+@pytest.mark.parametrize("name", ["0.segment", "a.20261118T110640.000000Z (copy).segment", "zz.segment"])
+def test_a_copy_is_searched_and_counted_once_and_is_no_gap(at, name):
+    path = at.segment([1, 2])
+    later = at.segment([3], NOW + 60)
+    shutil.copy(path, path.with_name(name))
+    (path.parent.parent / "2026-12").mkdir()
+    shutil.copy(path, path.parent.parent / "2026-12" / path.name)
+    found, coverage = at.read(keys(some_keys(1)[:9]))
+    assert [each.output for each in found] == [output(1)]
+    assert (coverage.months[MONTH].answered, coverage.months[MONTH].segments) == (3, 2)
+    assert coverage.complete
+    assert coverage.copies == [
+        f"{MONTH}: {name} is a copy of {MONTH}/{path.name}",
+        f"2026-12: {path.name} is a copy of {MONTH}/{path.name}",
+    ]
+    assert at.index().size == path.stat().st_size + later.stat().st_size
+
+
+def test_the_original_is_searched_where_the_copy_was_made_before_its_end(at):
+    path = at.segment([1, 2])
+    path.with_name("0.segment").write_bytes(path.read_bytes()[:-100])
+    assert at.read()[1].complete
+
+
+def test_a_copy_in_the_place_of_what_it_was_copied_from_leaves_the_gap(at):
+    path = at.segment([1])
+    at.segment([2], NOW + 60)
+    path.rename(path.with_name("zz.segment"))
+    assert at.reasons() == [f"{MONTH}: {path.name} is missing; the segment after it names it"]
+    assert at.read()[1].copies == []
 
 
 # --- keys ---

@@ -12,7 +12,7 @@ from guard.provenance.fingerprint import Fingerprinter
 from guard.provenance.gate import check
 from guard.provenance.judge import Use, judge_of, related_by
 from guard.provenance.marks import Key
-from guard.provenance.search import COMMON, PUT_THERE, RELATED
+from guard.provenance.search import COMMON, PUBLIC, PUT_THERE, RELATED
 from guard.provenance.tiers import Tier
 
 
@@ -58,7 +58,7 @@ def test_a_known_receipt_is_proof_an_unknown_one_is_nothing(index):
     assert [(hit.record, hit.tier, hit.evidence, hit.verdict) for hit in result.hits] == [
         (0, Tier.A, "receipt", Verdict.DENY), (2, Tier.A, "receipt", Verdict.ALLOW)
     ]  # fmt: skip
-    assert [number for number in range(4) if number in result.hits.dropped] == [0]
+    assert [number for number in range(4) if number in result.hits.dropped()] == [0]
 
 
 def test_a_receipt_that_many_records_name_is_a_hit_in_each(index):
@@ -88,7 +88,8 @@ def test_a_lump_of_a_quarter_of_a_text_is_for_review_and_no_more(index):
     assert hit.tier is Tier.C
     assert hit.source.ruling.kind is Verdict.DENY
     assert hit.verdict is result.verdict is Verdict.UNDETERMINED
-    assert len(result.hits.dropped) == 0
+    assert len(result.hits.dropped()) == 0
+    assert (len(result.hits.dropped(review=True)), result.hits.for_review) == (1, 1)
 
 
 def test_another_text_throughout_is_missed_as_the_page_says(index):
@@ -145,7 +146,9 @@ def test_the_strictest_record_decides(index, texts, verdict):
     result = gate([{"text": prose(seed)} for seed in texts], index)
     assert result.verdict is verdict
     assert len(result.hits) == len(texts)
-    assert [number in result.hits.dropped for number in range(len(texts))] == [seed != 4 for seed in texts]
+    dropped, fewer = result.hits.dropped(), result.hits.dropped(obliged=False)
+    assert [number in dropped for number in range(len(texts))] == [seed != 4 for seed in texts]
+    assert [number in fewer for number in range(len(texts))] == [seed == 1 for seed in texts]
 
 
 def test_the_strictest_source_of_a_text_and_text_of_a_record_decide(tmp_path):
@@ -220,7 +223,7 @@ def test_gateways_with_one_key_and_with_keys_of_their_own_are_searched_together(
 # False friends.
 
 
-def test_what_many_prompts_were_answered_with_tells_nothing(tmp_path):
+def test_what_many_prompts_were_answered_with_is_for_review_at_most(tmp_path):
     directory, boilerplate = tmp_path / "index", prose(60, 320)
     document = [{"text": prose(100, 60) + " " + boilerplate}]
     answer(
@@ -230,11 +233,21 @@ def test_what_many_prompts_were_answered_with_tells_nothing(tmp_path):
     answer(directory, [prose(9, 60) + " " + boilerplate], prompt="Ask something else")
     _, hit = one(document, directory)
     assert (hit.tier, hit.doubt, hit.verdict) == (Tier.C, COMMON, Verdict.UNDETERMINED)
-    longer = [{"text": prose(100, 160) + " " + boilerplate}]
-    assert gate(longer, directory).verdict is Verdict.ALLOW
+    longer = [{"text": prose(100, 160) + " " + boilerplate}]  # who asks three times makes any answer common
+    assert one(longer, directory)[1].doubt == COMMON
+    assert gate([{"text": prose(100, 160) + " " + " ".join(boilerplate.split()[:40])}], directory).hits.verdicts == {}
     copied = [{"text": prose(1, 60) + " " + prose(61, 20) + " " + boilerplate}]  # what is not common counts alone
     _, hit = one(copied, directory)
     assert (hit.tier, hit.doubt) == (Tier.B, "")
+
+
+def test_asking_three_times_does_not_hide_an_edited_copy(tmp_path):
+    directory, given = tmp_path / "index", prose(70, 300)
+    answer(directory, [given] * 3, prompt=lambda number: f"Write it, attempt {number}")
+    _, hit = one([{"text": edited(given, 0.08)}], directory)
+    assert (hit.tier, hit.doubt, hit.verdict) == (Tier.C, COMMON, Verdict.UNDETERMINED)
+    rendered = [{"text": prose(71, 45) + " " + given}]
+    assert one(rendered, directory)[1].verdict is Verdict.UNDETERMINED
 
 
 def test_the_same_prompt_asked_again_makes_no_phrase_common(tmp_path):
@@ -286,18 +299,21 @@ def test_a_doubtful_source_hides_no_other(tmp_path):
     assert (hit.tier, hit.receipt, hit.doubt) == (Tier.B, "r-qours-0", "")
 
 
-def test_public_texts_tell_nothing(tmp_path):
+def test_public_texts_tell_no_more_than_exact_copies(tmp_path):
     directory, public = tmp_path / "index", prose(70, 900)
     recited = " ".join(public.split()[100:400])
     answer(directory, {"recited": recited, "mixed": recited + " " + prose(5, 300)})
     key = Key(KEY, excluded_by(records([{"text": public}]), [Fingerprinter(KEY)])[0])
     for text in (recited, recited + " indeed"):
         assert gate([{"text": text}], directory).verdict is Verdict.DENY
-        result = gate([{"text": text}], directory, key=key)
-        assert result.verdict is Verdict.ALLOW
-    assert gate([{"text": recited}], directory, key=key).counts.public == 1
-    _, hit = one([{"text": recited + " " + prose(5, 300)}], directory, key=key)
-    assert hit.receipt == "r-qmixed-0"
+    assert gate([{"text": recited + " indeed"}], directory, key=key).verdict is Verdict.ALLOW
+    result, hit = one([{"text": recited}], directory, key=key)
+    assert (hit.tier, hit.evidence, hit.doubt) == (Tier.C, "digest", PUBLIC)
+    assert result.verdict is Verdict.UNDETERMINED
+    assert (result.counts.public, result.counts.thinned) == (1, 0)
+    result, hit = one([{"text": recited + " " + prose(5, 300)}], directory, key=key)
+    assert (hit.receipt, hit.tier) == ("r-qmixed-0", Tier.A)
+    assert (result.counts.public, result.counts.thinned) == (0, 1)
     assert one([{"text": recited, "id": "r-qrecited-0"}], directory, key=key)[1].evidence == "receipt"
 
 

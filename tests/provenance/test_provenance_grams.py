@@ -86,6 +86,13 @@ def test_they_cut_the_same_pieces(tokens, enough, more, code):
         at = ours[1]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=40) | st.text("0a9 ", max_size=700).map(str.encode))
+@example(b"1" * 255 + b"2 a3 " + b"1" * 600)
+def test_they_count_the_same_words_and_numbers(octets):
+    assert kernel.count(octets) == grams_twin.count(octets)
+
+
 def blake(key: bytes, person: bytes, message: bytes) -> int:
     return int.from_bytes(blake2b(message, digest_size=8, key=key, person=person).digest(), "little")
 

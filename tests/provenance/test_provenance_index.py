@@ -10,7 +10,7 @@ from provenance_world import KEY, NOW, Clock, finished, keys_of, prose, read_ind
 
 from guard.provenance.counts import counts_path, read_counts
 from guard.provenance.fingerprint import Fingerprinter, seal
-from guard.provenance.months import MonthKeyError, segment_key_id
+from guard.provenance.months import segment_key_id
 from guard.provenance.receipt import Receipts
 from guard.provenance.scan import unpack
 from guard.provenance.segment import ATTRIBUTABLE, ECHOED, FINGERPRINTED, SegmentReader
@@ -313,12 +313,6 @@ def test_a_disk_that_is_full_when_the_month_turns_does_not_put_answers_into_the_
     assert coverage.months["2026-12"].answered == 1
 
 
-def test_a_month_that_was_shredded_takes_nothing_any_more(tmp_path):
-    keys_of(tmp_path).shred("2026-11")
-    with pytest.raises(MonthKeyError, match="2026-11 was shredded"):
-        writer_of(tmp_path).start()
-
-
 def test_one_choice_that_cannot_be_indexed_does_not_stop_the_others(tmp_path):
     receipts = []
     writer = writer_of(tmp_path, receipted=receipts.extend)
@@ -365,3 +359,59 @@ def test_a_reader_sees_what_is_appended_between_its_last_look_and_the_end(tmp_pa
         os.fsync(file.fileno())
     list(steps)
     assert reader.state == "ended"
+
+
+def test_answers_without_receipts_are_counted_in_their_month_and_nothing_else_is_kept(tmp_path):
+    clock, receipts = Clock(NOW + 12 * DAY), []
+    writer = writer_of(tmp_path, clock=clock, recorded=False, receipted=receipts.extend)
+    writer.start()
+    assert writer.healthy
+    writer.tally.begin()
+    writer.count(2)
+    writer.tally.end()
+    assert list(read_index(tmp_path)[1].reasons()) == ["2026-11: 2 of 2 choices answered while receipts were off"]
+    until(lambda: not writer.waiting)
+    clock.now += DAY
+    writer.count(1)
+    until(lambda: not writer.waiting)
+    writer.count(4)
+    writer.close()
+    found, coverage = read_index(tmp_path)
+    assert (found, receipts) == ([], [])
+    assert [(name, month.unrecorded, month.answered) for name, month in sorted(coverage.months.items())] == [
+        ("2026-11", 2, 2),
+        ("2026-12", 5, 5),
+    ]
+    assert not coverage.complete
+    assert not any(month.gaps or month.dropped or month.lost for month in coverage.months.values())
+
+
+def test_receipts_that_were_off_for_a_while_leave_a_gap_between_whole_segments(tmp_path):
+    write_index(tmp_path, {1: prose(1)})
+    assert read_index(tmp_path)[1].complete
+    quiet = writer_of(tmp_path, recorded=False)
+    quiet.start()
+    quiet.close()
+    write_index(tmp_path, {2: prose(2)})
+    assert read_index(tmp_path)[1].complete  # nothing was answered
+    quiet.start()
+    quiet.count(1)
+    quiet.close()
+    write_index(tmp_path, {3: prose(3)})
+    assert list(read_index(tmp_path)[1].reasons()) == ["2026-11: 1 of 4 choices answered while receipts were off"]
+
+
+def test_a_directory_that_cannot_be_written_is_no_reason_not_to_serve_without_receipts(tmp_path):
+    clock, index = Clock(), tmp_path / "index"
+    index.write_text("a file")
+    writer = writer_of(index, clock=clock, recorded=False)
+    writer.start()
+    assert writer.error is not None
+    writer.count(3)
+    index.unlink()
+    clock.now += 2.0
+    writer.count(1)
+    until(lambda: not writer.waiting)
+    assert writer.healthy
+    writer.close()
+    assert list(read_index(index)[1].reasons()) == ["2026-11: 4 of 4 choices answered while receipts were off"]

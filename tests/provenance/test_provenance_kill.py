@@ -60,6 +60,19 @@ QUIET = HEAD + textwrap.dedent(
     time.sleep(60)
     """
 )
+COUNTING = HEAD + textwrap.dedent(
+    """
+    quiet = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "quiet", journal, recorded=False)
+    quiet.start()
+    for _ in range(3):
+        quiet.begun()
+        quiet.unrecorded(2)
+        quiet.ended()
+    quiet.begun()
+    tell(b"quiet\\n")
+    time.sleep(60)
+    """
+)
 BUSY = HEAD + textwrap.dedent(
     """
     tell(b"s")
@@ -194,3 +207,13 @@ def test_the_counters_are_those_of_the_moment_of_the_kill(tmp_path, request):
         victim.wait_for(b"quiet\n")
     (segment,) = Layout(tmp_path).provenance.rglob("*.segment")
     assert read_counts(segment)[:5] == (9, 7, 7, 7, 0)
+
+
+@pytest.mark.slow
+def test_what_was_counted_while_receipts_were_off_survives_a_kill(tmp_path, request):
+    with Victim(COUNTING, tmp_path, request) as victim:
+        victim.wait_for(b"quiet\n")
+    assert [reason.partition(": ")[2] for reason in read_index(Layout(tmp_path).provenance)[1].reasons()] == [
+        "6 of 6 choices answered while receipts were off",
+        "1 exchanges were being answered when their gateway was killed",
+    ]

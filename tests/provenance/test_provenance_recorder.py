@@ -136,3 +136,18 @@ def test_the_layout_keeps_the_key_out_of_the_index(layout):
     assert layout.audit not in layout.key.parents
     assert month_of(NOW) == "2026-11"
     assert month_of(0.0) == "1970-01"
+
+
+def test_without_receipts_a_recorder_counts_and_journals_nothing(layout):
+    journal = Journal(layout.audit, instance="a", clock=Clock())
+    journal.start()
+    recorder = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "a", journal, recorded=False, clock=Clock())
+    recorder.start()
+    recorder.begun()
+    recorder.unrecorded(3)
+    recorder.ended()
+    recorder.close()
+    journal.close()
+    assert not [entry for entry in read(journal.path) if entry.kind == "receipt"]
+    month = read_index(layout.provenance)[1].months["2026-11"]
+    assert (month.answered, month.unrecorded, month.dropped) == (3, 3, 0)

@@ -1,6 +1,7 @@
 """What is kept no longer is gone for good: the key first, wherever the segments were copied."""
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,6 +11,13 @@ from guard.provenance.retention import Shredded, expired, is_month, months_in, s
 
 DAY = 86_400.0
 MONTHS = ["2026-08", "2026-09", "2026-10", "2026-11"]
+
+
+def until(true, seconds=15.0):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "did not come true"
+        time.sleep(0.002)
 
 
 @pytest.fixture
@@ -100,3 +108,72 @@ def test_a_month_that_cannot_be_shredded_is_said_and_costs_nothing_else(index, m
     assert writer.error.startswith("2026-08 cannot be shredded: ")
     assert (writer.tally.written, writer.tally.dropped) == (1, 0)
     assert "2026-08" in months_in(index, keys_of(index))
+
+
+def test_in_a_month_that_was_shredded_a_gateway_counts_what_it_leaves_out_and_records_again_in_the_next(tmp_path):
+    index, clock, receipts = tmp_path / "index", Clock(), []
+    write_index(index, {"before": prose(0)})
+    shred(index, keys_of(index), "2026-11")
+    for number in range(2):  # it starts and starts again
+        writer = writer_of(index, clock=clock, receipted=receipts.extend)
+        writer.start()
+        assert writer.error == "2026-11 was shredded: the index is off until the next month"
+        assert not writer.healthy
+        assert writer.submit(finished(f"off{number}"), "", prose(number + 1))
+        until(lambda writer=writer: writer.tally.dropped == 1)
+        clock.now += 3 * 3600.0  # its segment is over; that brings nothing back
+        if number == 0:
+            writer.tally.begin()  # as if it were killed: its segment gets no end, and its counts stay
+            writer.close()
+    gaps = [
+        "2026-11: 2 choices were answered after it was shredded",
+        "2026-11: 1 exchanges were being answered when their gateway was killed",
+    ]
+    assert [reason for reason in read_index(index)[1].reasons() if reason.startswith("2026-11")] == gaps
+    clock.now += 13 * DAY  # December
+    assert writer.submit(finished("on"), "", prose(3))
+    until(lambda: writer.tally.written == 1)
+    assert writer.healthy
+    writer.close()
+    assert [bool(receipt.output_digest) for receipt in receipts] == [True, True, True]
+    found, coverage = read_index(index)
+    assert [output.receipt for output, _ in found] == ["r-on-0"]
+    assert (coverage.shredded, list(coverage.months)) == (["2026-11"], ["2026-12"])
+    assert list(coverage.reasons()) == gaps
+    assert keys_of(index).months() == ["2026-12"]
+    assert shred(index, keys_of(index), "2026-11") is not None
+    assert read_index(index)[1].complete  # shredded once more, with what was counted in it
+
+
+def test_a_month_shredded_under_a_gateway_is_left_at_the_next_segment(tmp_path):
+    clock = Clock()
+    writer = writer_of(tmp_path, clock=clock, minutes=5.0)
+    writer.start()
+    writer.submit(finished("kept"), "", prose(1))
+    until(lambda: writer.tally.written == 1)
+    keys_of(tmp_path).shred("2026-11")
+    clock.now += 301.0
+    writer.submit(finished("off"), "", prose(2))
+    until(lambda: writer.tally.dropped == 1)
+    assert writer.error is not None
+    assert list(read_index(tmp_path)[1].reasons())[-1] == "2026-11: 1 choices were answered after it was shredded"
+    writer.close()
+    assert (writer.tally.written, writer.tally.dropped) == (1, 1)
+
+
+def test_a_clock_that_went_back_into_a_shredded_month_stops_nothing(tmp_path):
+    clock = Clock(NOW + 200 * DAY)
+    writer = writer_of(tmp_path, clock=clock, keep_months=1)
+    keys_of(tmp_path).of("2026-11", create=True)
+    writer.start()
+    writer.submit(finished("ahead"), "", prose(1))
+    until(lambda: writer.tally.written == 1 and keys_of(tmp_path).shredded() == ["2026-11"])
+    clock.now = NOW
+    writer.submit(finished("back"), "", prose(2))
+    until(lambda: writer.tally.dropped == 1)
+    assert "2026-11: 1 choices were answered after it was shredded" in read_index(tmp_path)[1].reasons()
+    clock.now = NOW + 200 * DAY
+    writer.submit(finished("again"), "", prose(3))
+    writer.close()
+    assert (writer.error, writer.tally.written) == (None, 2)
+    assert [output.receipt for output, _ in read_index(tmp_path)[0]] == ["r-ahead-0", "r-again-0"]

@@ -223,15 +223,17 @@ def test_a_segment_being_written_is_live_and_is_not_written_twice(tmp_path):
     assert read(writer.path)[1].state == "cut short"
 
 
-def test_each_segment_names_the_one_before_it(tmp_path):
-    first = written(tmp_path, [])
-    other = written(tmp_path, [], instance="b")
-    second = written(tmp_path, [], now=NOW + 60)
-    december = written(tmp_path, [], now=NOW + 14 * 86_400)
-    assert read_begin(first).before == read_begin(other).before == ""
-    assert read_begin(second).before == f"2026-11/{first.name}"
-    assert read_begin(december).before == f"2026-11/{second.name}"
-    assert read_begin(written(tmp_path, [], now=NOW + 15 * 86_400)).before == f"2026-12/{december.name}"
+def test_a_beginning_says_what_came_before_and_whether_anything_is_recorded(tmp_path):
+    plain = read_begin(written(tmp_path, []))
+    assert (plain.before, plain.recorded) == ("", True)
+    for recorded in (True, False):
+        writer = SegmentWriter(tmp_path, "a", KEY_ID, NOW, "2026-11/x.segment", recorded=recorded)
+        writer.end(NOW)
+        begin = read_begin(writer.path)
+        assert (begin.before, begin.recorded) == ("2026-11/x.segment", recorded)
+        assert decode(encode(begin)) == begin
+        with pytest.raises(Damaged, match="bytes too many"):
+            decode(encode(begin) + b"\1")
 
 
 def test_a_reader_sees_what_is_appended_between_its_last_look_and_the_end(tmp_path):

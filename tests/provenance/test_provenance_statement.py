@@ -94,6 +94,16 @@ def test_gaps_name_their_index_where_there_are_several(tmp_path):
     assert document["coverage"]["indexes"][1]["shredded"] == ["2026-11"]
 
 
+def test_a_copy_in_the_index_is_named_and_is_no_gap(tmp_path):
+    answer(tmp_path / "index", {"a": prose(1)})
+    (path,) = (tmp_path / "index").rglob("*.segment")
+    path.with_name("copy.segment").write_bytes(path.read_bytes())
+    coverage = statement(gate([{"text": prose(9)}], tmp_path / "index"), ASKED, NOW)["coverage"]
+    assert (coverage["complete"], coverage["gaps"]) == (True, [])
+    assert coverage["indexes"][0]["copies"] == [f"2026-11: copy.segment is a copy of 2026-11/{path.name}"]
+    assert coverage["indexes"][0]["months"]["2026-11"]["answered"] == 1
+
+
 def test_the_share_says_how_certain_it_is_and_whether_chance_explains_it():
     some = share(50, 1000)
     assert (some["share"], some["confidence"]) == (0.05, 0.95)

@@ -1,5 +1,7 @@
 """Two texts have the same words exactly if a reader would say they are the same but for their looks."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,9 +34,27 @@ def test_words(text, expected):
     assert read(text).words.decode() == expected
 
 
+@given(st.text(max_size=80), st.integers(1, 3))
+@settings(max_examples=100, deadline=None)
+def test_a_text_written_into_json_says_the_same_however_often(text, often):
+    plain = text.replace("\\", "/").replace("\x7f", " ")
+    plain = "".join(each for each in plain if each >= " " or each in "\n\t")
+    written = plain
+    for _ in range(often):
+        written = json.dumps(written)
+    if not any("\ud800" <= each <= "\udfff" for each in plain):
+        assert read(written).words == read(plain).words
+
+
+def test_what_only_looks_like_an_escape_is_read_alike_on_both_sides():
+    for text in ("\\nabla x", "C:\\new\\table", "\\usepackage{u}", "\\u12", "print('a\\n')"):
+        assert read(json.dumps(text)).words == read(text).words
+
+
 def test_words_are_counted():
     assert [read(text).count for text in ("", ".", "one", "one two", "東京")] == [0, 0, 1, 2, 2]
     assert Text(b"a b", b"").count == 2
+    assert [read(text).numbers for text in ("", "one", "12", "3.14, a4b5", "٣")] == [0, 0, 1, 4, 0]
 
 
 PYTHON = """import os

@@ -64,17 +64,17 @@ class FakeRuntime:
     def ready(self):
         return self.is_ready, {"spool": self.is_ready}
 
-    def export_check(self, data, target, format_):
+    def export_check(self, data, query):
         body = data.read()
         if body == b"boom":
             raise OSError("secret path")
         if body == b"bad":
-            raise BadDataError(3)
+            raise BadDataError(3, "not JSON; allowed: one JSON value a line")
         if body == b"never":
             raise NoIndexError
-        if format_ == "docx":
-            raise BadFormatError(format_)
-        self.checked.append((body, target, format_))
+        if query.format == "docx":
+            raise BadFormatError
+        self.checked.append((body, query))
         return {"verdict": "deny"}
 
 
@@ -181,15 +181,47 @@ def test_a_reload_says_how_it_went(local, runtime):
 def test_an_export_check_runs_and_its_errors_say_nothing_of_the_inside(local, runtime, monkeypatch, caplog):
     assert call(local, "POST", "/api/v1/export/check?target=mine", body=b'{"a":1}\n').json == {"verdict": "deny"}
     call(local, "POST", "/api/v1/export/check?target=mine&format=csv", body=b"a\n1\n")
-    assert runtime.checked == [(b'{"a":1}\n', "mine", "jsonl"), (b"a\n1\n", "mine", "csv")]
+    assert runtime.checked == [
+        (body, upload.Query("mine", format_, asker="127.0.0.1"))
+        for body, format_ in ((b'{"a":1}\n', "jsonl"), (b"a\n1\n", "csv"))
+    ]
     assert call(local, "POST", "/api/v1/export/check", body=b"{}").status == 400
     bad = call(local, "POST", "/api/v1/export/check?target=mine", body=b"bad")
     assert (bad.status, bad.json["error"]["line"]) == (400, 3)
+    assert bad.json["error"]["message"] == "not JSON; allowed: one JSON value a line"
     unknown = call(local, "POST", "/api/v1/export/check?target=mine&format=docx", body=b"x")
     assert (unknown.status, "jsonl" in unknown.json["error"]["message"]) == (400, True)
     assert call(local, "POST", "/api/v1/export/check?target=mine", body=b"never").status == 409
     monkeypatch.setattr(upload, "LARGEST", 10)
     assert call(local, "POST", "/api/v1/export/check?target=mine", body=b"x" * 11).status == 413
+
+
+@pytest.mark.parametrize(("media", "format_"), [
+    ("application/x-ndjson", "jsonl"), ("application/json; charset=utf-8", "json"), ("Text/CSV", "csv"),
+    ("application/vnd.apache.parquet", "parquet"), ("application/x-www-form-urlencoded", "jsonl"),
+])  # fmt: skip
+def test_the_type_of_the_body_tells_its_format_unless_the_query_does(local, runtime, media, format_):
+    for query in ("target=mine", "target=mine&format=tsv&tenant=shop&since=2026-10&until=2026-11"):
+        assert call(local, "POST", f"/api/v1/export/check?{query}", [("content-type", media)], b"x").status == 200
+    assert [query for _, query in runtime.checked] == [
+        upload.Query("mine", format_, asker="127.0.0.1"),
+        upload.Query("mine", "tsv", "shop", "2026-10", "2026-11", "127.0.0.1"),
+    ]
+
+
+@pytest.mark.parametrize(("query", "said"), [
+    ("targt=mine", "targt: not a parameter; allowed: target, format, tenant, since, until"),
+    ("target=mine&exclude=public.jsonl", "`guard export check --exclude` takes public texts"),
+    ("target=mine&target=yours", "target: given twice"),
+    ("target=mine&tenant=", "tenant: empty"),
+    ("target=mine&since=2026", "allowed: months such as 2026-11"),
+    ("target=mine&since=2026-12&until=2026-11", "the first one not after the last"),
+    ("format=csv", "target: missing"),
+])  # fmt: skip
+def test_a_query_that_is_not_understood_is_refused(local, runtime, query, said):
+    answer = call(local, "POST", f"/api/v1/export/check?{query}", body=b"{}")
+    assert (answer.status, said in answer.json["error"]["message"]) == (400, True)
+    assert runtime.checked == []
 
 
 def test_an_error_inside_is_logged_and_not_told(local, caplog):

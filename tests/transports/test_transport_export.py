@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import json
 import tempfile
 import threading
@@ -101,10 +102,21 @@ async def gateway_finds_its_own_answers(tmp_path):
 
         bad = await admin.check(b'{"text": "x"}\nnonsense')
         assert (bad.status, bad.json["error"]["line"], b"nonsense" in bad.body) == (400, 2, False)
+        assert bad.json["error"]["message"].startswith("not JSON")
+        typo = await admin.check(mixed, tenant="no-one", since="2020-01")
+        assert typo.json["tenant_seen"] is False
+        assert typo.json["coverage"]["gaps"][0].startswith("2020-01: the index begins in")
         assert (await admin.check(b"x", format="docx")).status == 400
-        assert b'guard_export_checks_total{verdict="deny"} 3.0' in (await admin.call("GET", "/metrics")).body
-    journal = b"".join(path.read_bytes() for path in (tmp_path / "state" / "audit").rglob("*") if path.is_file())
-    assert journal.count(b'"export_check"') == 5
+        assert b'guard_export_checks_total{verdict="deny"} 4.0' in (await admin.call("GET", "/metrics")).body
+    lines_of = [path.read_text() for path in (tmp_path / "state" / "audit").rglob("*.jsonl")]
+    entries = [json.loads(line) for text in lines_of for line in text.splitlines()]
+    facts = [entry["facts"] for entry in entries if entry["kind"] == "export_check"]
+    assert len(facts) == 6
+    kept = facts[1]
+    assert kept["sha256"] == hashlib.sha256(mixed).hexdigest()
+    assert (kept["asker"], kept["records"], kept["found"]["tiers"]) == ("127.0.0.1", 2, {"A": 1, "B": 0, "C": 0})
+    assert (kept["verdict"], kept["complete"], len(kept["packs"]), len(kept["policy"])) == ("deny", True, 64, 64)
+    assert (facts[-1]["tenant"], facts[-1]["since"], facts[-1]["complete"]) == ("no-one", "2020-01", False)
 
 
 def test_a_gateway_finds_its_own_answers(tmp_path):
@@ -113,7 +125,7 @@ def test_a_gateway_finds_its_own_answers(tmp_path):
 
 def test_without_an_index_there_is_nothing_to_search(tmp_path):
     with pytest.raises(upload.NoIndexError), tempfile.TemporaryFile() as file:
-        check_body(file, TARGET, "jsonl", tmp_path, {}, {})
+        check_body(file, upload.Query(TARGET, "jsonl"), tmp_path, {}, {})
 
 
 class Slow:
@@ -125,7 +137,7 @@ class Slow:
         self.begun, self.go = threading.Event(), threading.Event()
         self.files = []
 
-    def export_check(self, data, target, format_):
+    def export_check(self, data, _query):
         self.files.append(data)
         self.begun.set()
         assert self.go.wait(10)

@@ -7,7 +7,12 @@ import pytest
 from asgi_world import CONFIG, Inner, Reply, chat, events, guarded
 from prometheus_client import generate_latest
 
+from guard.evidence.entry import read
 from guard.provenance.counts import read_counts
+from guard.provenance.coverage import Index
+from guard.provenance.layout import Layout, month_of
+from guard.provenance.months import MonthKeys
+from guard.provenance.scan import Postings
 
 
 def run(coroutine):
@@ -90,3 +95,82 @@ def test_segments_are_uploaded_counted_and_failures_are_said_without_the_command
     metrics = run(again())
     assert 'guard_index_uploads_total{outcome="uploaded"} 1.0' in metrics
     assert len(list(store.iterdir())) == 2  # the last one at the end
+
+
+def test_a_gateway_whose_month_was_shredded_serves_and_says_that_the_index_is_off(tmp_path, caplog):
+    layout = Layout(tmp_path / "state")
+    month = month_of(time.time())
+    MonthKeys(layout.keys).shred(month)
+    why = f"{month} was shredded: the index is off until the next month"
+
+    async def story():
+        async with guarded(tmp_path, Inner()) as guard:
+            assert (await guard.post(chat())).status == 200
+            ready, facts = guard.runtime.ready()
+            assert (ready, facts["provenance"]) == (True, why)
+            tally = guard.runtime.stores.recorder.writer.tally
+            deadline = time.monotonic() + 15.0
+            while not tally.dropped:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.01)
+            assert (tally.answered, tally.written) == (1, 0)
+
+    run(story())
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [f"index: {why}"]
+
+
+OFF = CONFIG + 'outputs: {{receipts: false}}\nconfirm: ["outputs.receipts: true -> false"]\n'
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_answers_while_receipts_are_off_leave_a_gap_and_nothing_else(tmp_path, streamed):
+    layout = Layout(tmp_path / "state")
+
+    async def story():
+        for config in (CONFIG, OFF, CONFIG):
+            inner = Inner(chunks=events("Hello", "."), kind=b"text/event-stream") if streamed else Inner()
+            async with guarded(tmp_path, inner, config) as guard:
+                yield await guard.post(chat(stream=streamed))
+
+    async def told():
+        return [b"x-guard-receipt" in reply.headers async for reply in story()]
+
+    assert run(told()) == [True, False, True]
+    index = Index(layout.provenance, MonthKeys(layout.keys), layout.key.read_bytes())
+    nothing = Postings()
+    nothing.seal()
+    for month in index.months:
+        list(index.search_month(month, nothing))
+    (reason,) = index.coverage.reasons()
+    assert reason.endswith("1 of 3 choices answered while receipts were off")
+    receipts = [entry for path in layout.audit.glob("*.jsonl") for entry in read(path) if entry.kind == "receipt"]
+    assert len(receipts) == 2
+
+
+def test_answers_are_counted_beside_the_segment_while_receipts_are_off(tmp_path):
+    async def story():
+        async with guarded(tmp_path, Inner(), OFF) as guard:
+            assert (await guard.post(chat())).status == 200
+            (segment,) = guard.runtime.stores.unrecorded.writer.directory.rglob("*.segment")
+            assert read_counts(segment)[:3] == (1, 1, 1)
+            assert guard.runtime.ready()[1]["provenance"] == "off"
+
+    run(story())
+
+
+def test_an_index_that_cannot_be_written_is_no_reason_not_to_serve_while_receipts_are_off(tmp_path, caplog):
+    layout = Layout(tmp_path / "state")
+    layout.provenance.parent.mkdir()
+    layout.provenance.write_text("a file")
+    layout.key.write_text("no key")
+
+    async def story():
+        async with guarded(tmp_path, Inner(), OFF) as guard:
+            assert (await guard.post(chat())).status == 200
+
+    run(story())
+    assert "index: receipts are off, and answers cannot be counted either" in caplog.text
+    layout.key.unlink()
+    caplog.clear()
+    run(story())
+    assert "index: " in caplog.text

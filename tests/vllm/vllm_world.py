@@ -10,7 +10,9 @@ from guard.cli.demo_scene.deployment import GUARD, operator_rule, sidecar
 from guard.cli.demo_scene.process import Server, free_port
 from guard.cli.demo_scene.stage import LLAMA, QWEN, Stage, settings
 
-NAMES = (LLAMA, QWEN)
+LLAMA_31 = "demo-llama-3.1"
+"""Served by name only where a test lists it: its license asks for duties where Llama 2's forbids."""
+NAMES = (LLAMA, QWEN, LLAMA_31)
 TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 STRUCTURED = ("--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}')
 """Otherwise a model without sense fills its answer with the white space that JSON allows."""

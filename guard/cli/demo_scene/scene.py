@@ -196,8 +196,13 @@ def deny_export(stage: Stage) -> Outcome:
     hits = facts["result"]["hits"]
     found = [(hit["line"], hit["model"], hit["license"]) for hit in hits]
     passed = done.returncode == 2 and found == [(1, LLAMA, "llama-2")] and bool(hits[0]["clause"])
+    if passed:
+        shown = stage.run_guard("export", "receipt", hits[0]["receipt"], "--config", str(stage.config))
+        facts["receipt"] = shown.stdout or shown.stderr
+        passed = shown.returncode == 0
     said = "; ".join(
-        f"line {hit['line']} is an answer of {hit['model']}: {hit['license']} clause {hit['clause']}, {hit['reason']}"
+        f"line {hit['line']} is an answer of {hit['model']}, receipt {hit['receipt']}: "
+        f"{hit['license']} clause {hit['clause']}, {hit['reason']}"
         for hit in hits
     )
     return Outcome(passed, f"Exit code {done.returncode}, {facts['result']['verdict']}: {said}.", facts)
@@ -262,7 +267,8 @@ SCENE: tuple[Step, ...] = (
     Step(
         "An export is denied",
         "guard export check training-data.jsonl --target mistral-7b",
-        "One record is an answer that Llama 2 gave, as its receipt's keyed digest shows; the clause is that license's.",
+        "One record is an answer that Llama 2 gave, as its signed receipt's keyed digest shows; the clause is that "
+        "license's.",
         deny_export,
     ),
     Step(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from guard.behavior.cohort import Cohort
+    from guard.behavior.ladder import Step
     from guard.behavior.profile import Profile
     from guard.behavior.store import Store
     from guard.policy.config import Config
@@ -17,6 +19,7 @@ EX_NONE, EX_UNAVAILABLE = 1, 69
 CHAIN = "export"
 """The audit chain that this command writes, beside those of the gateways."""
 ROUNDS = 20
+_ANEW = "this Guard cannot read it, and begins it anew with the identity's next request"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
@@ -37,17 +40,21 @@ def list_(
 
     store = _store(_settings(config), read_only=True)
     try:
-        names = sorted(store.standing())
+        standing = store.standing()
+        names = sorted(standing)
         rows = store.read([*names, COHORT])
     except StoreUnavailable as error:
         print(error, file=sys.stderr)
         raise typer.Exit(EX_UNAVAILABLE) from error
     finally:
         store.close()
-    cohort = Cohort.unpack(rows[COHORT].data) if COHORT in rows else Cohort()
+    try:
+        cohort = Cohort.unpack(rows[COHORT].data) if COHORT in rows else Cohort()
+    except ValueError:  # of another version, which a gateway replaces: nothing is known to be usual
+        cohort = Cohort()
     for name in names:
         if name in rows:
-            facts = _facts(name, rows[name].data, cohort)
+            facts = _facts(name, rows[name].data, standing[name], cohort)
             print(json.dumps(facts) if json_ else _line(facts))
     if not names and not json_:
         print("nobody is on the ladder")
@@ -112,7 +119,7 @@ def _decide(user: str, config: Path | None, deed: str, wanted: "Profile") -> Non
 
 def _written(store: "Store", name: str, wanted: "Profile") -> str | None:
     """Return what was done; None if there was nothing to clear. Raises StoreUnavailable."""
-    from guard.behavior.profile import Profile
+    from guard.behavior.profile import Profile, version
     from guard.behavior.store import Change, StoreUnavailable
 
     for _ in range(ROUNDS):
@@ -121,7 +128,10 @@ def _written(store: "Store", name: str, wanted: "Profile") -> str | None:
             return None
         profile = wanted
         if row is not None and wanted.standing.held:
-            profile = Profile.unpack(row.data)
+            try:
+                profile = Profile.unpack(row.data)
+            except ValueError:
+                print(f"{name}: profile of version {version(row.data)}; it begins anew, held", file=sys.stderr)
             profile.standing = wanted.standing
         seen = profile.last or time.time()
         change = Change(name, row.revision if row is not None else 0, profile.pack(), profile.standing.step, seen)
@@ -143,10 +153,14 @@ def _store(settings: "Config", *, read_only: bool = False) -> "Store":
     return open_store(settings.usage.ledger, Path(settings.state_dir).absolute(), read_only=read_only)
 
 
-def _facts(name: str, data: bytes, cohort: Any) -> dict[str, Any]:
-    from guard.behavior.profile import Profile
+def _facts(name: str, data: bytes, step: "Step", cohort: "Cohort") -> dict[str, Any]:
+    """Return what there is to say of an identity; of a profile of another version no more than its step."""
+    from guard.behavior.profile import Profile, version
 
-    profile, now = Profile.unpack(data), time.time()
+    try:
+        profile, now = Profile.unpack(data), time.time()
+    except ValueError:
+        return {"user": name, "step": step.word, "unreadable": f"profile of version {version(data)}"}
     figures = profile.figures(cohort, now)
     return {
         "user": name,
@@ -160,6 +174,8 @@ def _facts(name: str, data: bytes, cohort: Any) -> dict[str, Any]:
 
 
 def _line(facts: dict[str, Any]) -> str:
+    if "unreadable" in facts:
+        return f"{facts['user']}  {facts['step']}: {facts['unreadable']}; {_ANEW}"
     since = time.strftime("%Y-%m-%d %H:%M", time.gmtime(facts["since"]))
     held = " (held)" if facts["held"] else ""
     figures = facts["figures"]

@@ -14,8 +14,8 @@ _STRENGTH = {"A": "proof", "B": "strong", "C": "review"}
 
 def lines(result: "Result", document: dict[str, Any]) -> Iterator[str]:
     """Yield what to print of ``result``, of which ``document`` is the statement."""
-    yield f"{_words(document['verdict'])}: {_summary(document)} for training {document['target']}"
-    for hit, _ in zip(result.hits, range(SHOWN), strict=False):
+    yield f"{_words(document['verdict'])}: {_summary(document)} (training {document['target']})"
+    for hit in result.hits.strictest(SHOWN):
         yield from _describe(hit)
     if len(result.hits) > SHOWN:
         yield f"... and {len(result.hits) - SHOWN} more records (--hits FILE writes all of them)"
@@ -25,18 +25,36 @@ def lines(result: "Result", document: dict[str, Any]) -> Iterator[str]:
     texts = document["texts"]
     if texts["short"]:
         yield f"{texts['short']} texts have fewer than 13 words: only exact copies of whole outputs are found there"
-    if texts["public"]:
-        yield f"{texts['public']} texts are public by --exclude: only receipts are found there"
+    yield from _excluded(document["excluded"])
     if texts["unsearched"]:
         yield f"{texts['unsearched']} texts could not be searched for: over a thousand texts here share their phrases"
+    if (values := document["not_searched"])["values"]:
+        alone = f"; {values['records']} records hold nothing else" if values["records"] else ""
+        yield f"{values['values']} values are bytes that are no text, and were not searched for{alone}"
     yield from _coverage(document)
     if clean := document.get("clean"):
-        yield f"clean: {clean['records']} records in {clean['file']}, {clean['left_out']} left out"
+        yield f"clean: {clean['records']} records in {clean['file']}, {clean['left_out']} left out" + (
+            f"; {clean['for_review']} for review are still in it (--clean-review leaves them out)"
+            if clean["for_review"]
+            else ""
+        )
 
 
 def _summary(document: dict[str, Any]) -> str:
-    found = document["found"]["records"]
-    return f"{found} of {document['records']} records {'is an output' if found == 1 else 'are outputs'} Guard has seen,"
+    tiers = document["found"]["tiers"]
+    held, review = tiers["A"] + tiers["B"], tiers["C"]
+    what = "is held to be an output" if held == 1 else "are held to be outputs"
+    return f"{held} of {document['records']} records {what}" + (f", {review} for review" if review else "")
+
+
+def _excluded(excluded: dict[str, Any]) -> Iterator[str]:
+    for file in excluded["files"]:
+        yield f"excluded as public: {file['name']} (sha256 {file['sha256']})"
+    if excluded["files"]:
+        yield (
+            f"because of that {excluded['texts']} texts are left out of the search, but for receipts and exact copies, "
+            f"and {excluded['thinned']} are looked for by some of their words only"
+        )
 
 
 def _describe(hit: "Hit") -> Iterator[str]:
@@ -78,8 +96,9 @@ def _coverage(document: dict[str, Any]) -> Iterator[str]:
                 f"{month['attributable']} of them recognizable by their words"
                 + (f", {month['waiting']} being written" if month["waiting"] else "")
             )
-        for name in index["shredded"]:
-            yield f"index {f'{number}, ' if several else ''}{name}: shredded"
+        which = f"index {f'{number}, ' if several else ''}"
+        yield from (f"{which}{name}: shredded" for name in index["shredded"])
+        yield from (f"{which}{copy}: searched once" for copy in index["copies"])
     for gap in coverage["gaps"]:
         yield f"not seen: {gap}"
     yield "not seen: answers that did not pass through the gateways writing to this index"

@@ -33,6 +33,9 @@ def receipt(
 
     if request_of(id_) is None and not id_.startswith("d-"):
         allowed = "the id of one receipt (r-<reference>-<choice>) or declaration (d-<reference>)"
+        first, dots, last = id_.partition("..")
+        if dots and last.isdigit() and request_of(first) is not None:  # as the header has it for several choices
+            allowed = f"one choice of that range, such as {first}"
         raise typer.BadParameter(f"'{id_}'; allowed: {allowed}", param_hint="ID")
     layout = Layout(Path(load_config(configuration(config)).state_dir))
     known = layout.signing / PUBLIC

@@ -69,9 +69,10 @@ def _secret(file: Path) -> bytes:
         secret = file.read_bytes()
         Receipts(secret)
     except OSError as error:
-        _leave(f"{file}: {error.strerror}; allowed: the key file of a state directory in which outputs were recorded")
+        allowed = "the key file of a state directory in which outputs were recorded"
+        _leave(f"{file.absolute()}: {error.strerror}; allowed: {allowed}")
     except ValueError as error:
-        _leave(f"{file}: {error}")
+        _leave(f"{file.absolute()}: {error}")
     return secret
 
 

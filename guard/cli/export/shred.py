@@ -1,6 +1,7 @@
 """``guard export shred``: delete a month of the index for good, wherever it was copied."""
 
 import sys
+import time
 from pathlib import Path
 
 import typer
@@ -18,12 +19,13 @@ def shred(
     """Delete the key of a MONTH of the index, then its segments: copies of them are worth nothing without the key.
 
     The receipts in the audit chain stay. Ends with 1 if there is nothing of that month, a gateway writes to it, or the
-    answer is no; with 73 where something cannot be written.
+    answer is no; with 64 for a month that is not over, because nothing could be recorded in it any more; with 73 where
+    something cannot be written.
     """
     from guard.cli.usage.trail import Deed, put_on_record
     from guard.policy.load import load_config
     from guard.policy.locations import configuration
-    from guard.provenance.layout import SEGMENT_SUFFIX, Layout
+    from guard.provenance.layout import SEGMENT_SUFFIX, Layout, month_of
     from guard.provenance.months import MonthKeyError, MonthKeys
     from guard.provenance.retention import Shredded, is_month, months_in
     from guard.provenance.retention import shred as delete
@@ -32,6 +34,9 @@ def shred(
     if not is_month(month):
         allowed = "a year and a month such as 2026-11"
         raise typer.BadParameter(f"'{month}'; allowed: {allowed}", param_hint="--month")
+    if month >= (current := month_of(time.time())):
+        why = f"{month} is not over (UTC), and nothing could be recorded in it any more"
+        raise typer.BadParameter(f"{why}; allowed: a month before {current}", param_hint="--month")
     settings = load_config(configuration(config))
     layout = Layout(Path(settings.state_dir))
     keys = MonthKeys(layout.keys)

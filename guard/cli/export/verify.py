@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from guard.cli.export.subjects import Compared, Said
     from guard.evidence.signing import Verifier
 
 EX_INVALID, EX_DATA, EX_KEYLESS = 1, 65, 78
@@ -18,13 +21,18 @@ def verify(
     key: str | None = typer.Option(None, metavar="PUB", help="The signer's public key: a PEM file, or base64."),
     keys: Path | None = typer.Option(None, help="A list of public keys: keys.json of the signer's state directory."),
     config: Path | None = typer.Option(None, help="guard.yaml of the signer, where that is this machine."),
+    data: list[Path] = typer.Option(
+        [], metavar="FILE", help="A file of the data set: is the statement on this very content? Once for each file."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Verify a receipt (`guard export receipt`) or a statement (`guard export check --attest`) by the signer's keys.
 
-    Ends with 0 if it is as it was signed by one of them; 1 if it is not, or is signed by another key, even if that
-    comes with it; 65 for a file that is neither, 78 without a key to verify it by.
+    Ends with 0 if it is as it was signed by one of them, whatever its verdict; 1 if it is not, or is signed by another
+    key, even if that comes with it, or is not on a file of --data; 65 for a file that is neither or cannot be read, 78
+    without a key to verify it by.
     """
+    from guard.cli.export.subjects import said
     from guard.evidence import envelope, portable
     from guard.evidence.envelope import EnvelopeError, Standing
     from guard.evidence.signing import SigningError
@@ -47,14 +55,45 @@ def verify(
     except EnvelopeError as error:
         _leave(file, f"no receipt and no signed statement: {error}")
     valid = standing is Standing.VALID
+    content = said(document["statement"]) if valid and kind == "statement" else None
+    if data and valid and content is None:
+        _leave(file, "says nothing of any file; allowed with --data: a statement of guard export check --attest")
+    compared = _compared(content, data) if content is not None else []
     if as_json:
         late = {"late": document["late"]} if kind != "statement" else {}
-        print(json.dumps({"valid": valid, "kind": kind, "key": signer, "finding": standing.value, **late}))
+        more = {**content._asdict(), "subjects": [each._asdict() for each in content.subjects],
+                "excluded": [each._asdict() for each in content.excluded],
+                "data": [each._asdict() for each in compared]} if content is not None else {}  # fmt: skip
+        print(json.dumps({"valid": valid, "kind": kind, "key": signer, "finding": standing.value, **late, **more}))
     else:
         print(f"{'valid' if valid else 'NOT VALID'}: {_shown(what)}: {standing.value} ({_shown(signer)})")
         if valid and document.get("late"):
             print("signed only when the gateway ran again after it had been killed")
-    raise typer.Exit(0 if valid else EX_INVALID)
+        if content is not None:
+            print("\n".join(_lines(content, compared)))
+    raise typer.Exit(0 if valid and all(each.subject is not None for each in compared) else EX_INVALID)
+
+
+def _compared(content: "Said", data: list[Path]) -> "list[Compared]":
+    try:
+        return content.compare(data)
+    except OSError as error:
+        _leave(Path(error.filename), error.strerror or str(error))
+
+
+def _lines(content: "Said", compared: "list[Compared]") -> "Iterator[str]":
+    coverage = "a complete index" if content.complete else "an index with gaps"
+    yield f"verdict: {_shown(content.verdict)}, for training {_shown(content.target)}"
+    yield f"checked: {_shown(content.checked)}, over {coverage}"
+    given = {each.sha256 for each in compared}
+    for subject in content.subjects:
+        left = "  (not among --data)" if compared and subject.sha256 not in given else ""
+        yield f"subject: {_shown(subject.sha256)}  {_shown(subject.name)}{left}"
+    for file in content.excluded:
+        yield f"excluded as public: {_shown(file.sha256)}  {_shown(file.name)}"
+    for each in compared:
+        found = f"the content of {_shown(each.subject)}" if each.subject is not None else "NOT A SUBJECT"
+        yield f"data: {_shown(each.file)}: {found}"
 
 
 def _trusted(key: str | None, keys: Path | None, config: Path | None) -> "Verifier":

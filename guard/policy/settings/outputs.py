@@ -28,7 +28,11 @@ class OutputsConfig(Section):
     bulk_samples: Annotated[int, Field(ge=1)] = Field(
         default=16, description="The most answers of one request that are no bulk."
     )
-    receipts: bool = Field(default=True, description="Write a receipt for every finished choice.")
+    receipts: bool = Field(
+        default=True,
+        description="Write a receipt for every finished choice. Without it answers are only counted, so that coverage "
+        "of the index names them.",
+    )
     fingerprints: bool = Field(
         default=True, description="Keep keyed fingerprints of outputs, for `guard export check`."
     )

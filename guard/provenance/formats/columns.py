@@ -1,4 +1,4 @@
-"""Columns of Arrow as Python objects: the texts in them, at any depth, and None for what is no text.
+"""Columns of Arrow as Python objects: the texts in them, at any depth; None, or UNSEEN, for what is no text.
 
 Imported only where a Parquet file is read, for pyarrow is an extra.
 """
@@ -8,6 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as kinds
+
+from guard.provenance.formats.encoding import text_of
+from guard.provenance.formats.members import members
+from guard.provenance.record import is_text
 
 _TEXT = (kinds.is_string, kinds.is_large_string, kinds.is_string_view)
 _BYTES = (kinds.is_binary, kinds.is_large_binary, kinds.is_binary_view, kinds.is_fixed_size_binary)
@@ -21,7 +25,8 @@ def has_text(type_: pa.DataType) -> bool:
         return has_text(type_.value_type)
     if any(test(type_) for test in (*_TEXT, *_BYTES)):
         return True
-    return any(has_text(type_.field(index).type) for index in range(type_.num_fields))
+    fields = [type_.field(index) for index in range(type_.num_fields)]
+    return any(has_text(field.type) or is_text(field.name) for field in fields)
 
 
 def values(column: pa.Array) -> list[Any]:
@@ -37,22 +42,24 @@ def values(column: pa.Array) -> list[Any]:
     if kinds.is_dictionary(type_):
         return values(column.dictionary_decode())
     if kinds.is_struct(type_):
-        names = [type_.field(index).name for index in range(type_.num_fields)]
+        names = list(members([(type_.field(index).name, None) for index in range(type_.num_fields)]))
         columns = [values(field) for field in column.flatten()]
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     if kinds.is_map(type_):
         return _maps(column)
     if type_.num_fields:
         return _lists(values(column.flatten()), column.value_lengths().to_pylist())
-    texts = column.to_pylist()
-    return [_text(value) for value in texts] if any(test(type_) for test in _BYTES) else texts
+    texts: list[Any] = column.to_pylist()
+    if not any(test(type_) for test in _BYTES):
+        return texts
+    return [text_of(value) if value is not None else None for value in texts]
 
 
 def _maps(column: pa.MapArray) -> list[dict[str, Any]]:
     keys = values(column.keys) if has_text(column.type.key_type) else column.keys.to_pylist()
     names, items = [str(key) for key in keys], values(column.items)
     return [
-        dict(zip(names[begin:end], items[begin:end], strict=True))
+        members(list(zip(names[begin:end], items[begin:end], strict=True)))
         for begin, end in pairwise(column.offsets.to_pylist())
     ]
 
@@ -65,11 +72,3 @@ def _lists(items: list[Any], lengths: list[int | None]) -> list[Any]:
         lists.append(None if length is None else items[at : at + length])
         at += length or 0
     return lists
-
-
-def _text(value: bytes | None) -> str | None:
-    """Return the text that bytes are in UTF-8; None if they are none."""
-    try:
-        return value.decode() if value is not None else None
-    except UnicodeDecodeError:
-        return None

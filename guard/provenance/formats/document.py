@@ -6,9 +6,10 @@ Only one record and one chunk are held at a time, however large the file is.
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from guard.provenance.formats.members import members
 from guard.provenance.formats.opened import LARGEST, Opened, Output
 from guard.provenance.formats.text import CHUNK, Window
-from guard.provenance.record import speaks
+from guard.provenance.record import is_text, speaks
 
 HOLDERS = frozenset(
     {"data", "rows", "records", "examples", "instances", "items", "samples", "entries", "dataset", "train",
@@ -119,7 +120,7 @@ def _object(window: Window) -> Iterator[Event]:
     An object without such an array is one record.
     """
     begun, opened = window.line, False
-    held: dict[str, Any] = {}
+    held: list[tuple[str, Any]] = []
     raws: list[str] = []
     line = begun
     ended = window.skip(1) == "}"
@@ -129,8 +130,8 @@ def _object(window: Window) -> Iterator[Event]:
         if character == "[" and name in HOLDERS and _holds(name, _first(window, at)):
             if not opened:
                 yield Event("open", begun, None, "{")
-            yield from _beside(held, raws, line)
-            held, raws, opened = {}, [], True
+            yield from _beside(members(held), raws, line)
+            held, raws, opened = [], [], True
             raw = window.slice(0, at)
             window.skip(at)
             yield from _array(window, raw)
@@ -140,21 +141,23 @@ def _object(window: Window) -> Iterator[Event]:
         found = window.value(at)
         if found is None or sum(map(len, raws)) + found[1] > LARGEST:
             raise window.error(f"an object of more than {LARGEST >> 20} MiB that is one record; {ALLOWED}")
-        held[name], end = found
+        value, end = found
+        held.append((name, value))
         raws.append(window.slice(0, end))
         ended = _goes_on(window, end, "}")
     window.skip(1)
     if opened:
-        yield from _beside(held, raws, line)
+        yield from _beside(members(held), raws, line)
         yield Event("close", window.line, None, "}")
     else:
-        yield Event("record", begun, held, "{" + ", ".join(raws) + "}")
+        yield Event("record", begun, members(held), "{" + ", ".join(raws) + "}")
 
 
 def _beside(held: dict[str, Any], raws: list[str], line: int) -> Iterator[Event]:
     """Yield the members that stand beside the arrays as one record if there is any text in them."""
     if raws:
-        kind = "record" if any(isinstance(value, str | list | dict) for value in held.values()) else "keep"
+        texts = any(isinstance(value, str | list | dict) or is_text(name) for name, value in held.items())
+        kind = "record" if texts else "keep"
         yield Event(kind, line, held, ", ".join(raws))
 
 

@@ -9,7 +9,7 @@ from guard.provenance.formats.format import ALLOWED, Format, format_of
 BYSTANDERS = (
     "README", "README.md", "README.txt", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "CITATION.cff",
     "dataset_info.json", "dataset_infos.json", ".gitattributes", ".gitignore", ".DS_Store", "*.lock", "*.crc",
-    "_SUCCESS",
+    "_SUCCESS", "*.guard.json",
 )  # fmt: skip
 """Files that are passed over: they stand beside data and hold none."""
 BYSTANDING = (".git", ".cache")
@@ -17,8 +17,12 @@ BYSTANDING = (".git", ".cache")
 _NAMED = 5
 
 
-def files(folder: Path) -> list[tuple[Path, Format]]:
-    """Return the files of data in a folder, sorted by their paths. Raises DataError if it holds anything else."""
+def files(folder: Path) -> tuple[list[tuple[Path, Format]], list[Path]]:
+    """Return the files of data in a folder, and what is passed over there, both sorted by their paths.
+
+    Raises DataError if it holds anything else.
+    """
+    passed: list[Path] = []
     found: list[tuple[Path, Format]] = []
     strange: list[str] = []
     visited: set[tuple[int, int]] = set()
@@ -32,8 +36,10 @@ def files(folder: Path) -> list[tuple[Path, Format]]:
             visited.add((state.st_dev, state.st_ino))
             for entry in here.iterdir():
                 if entry.is_dir():
-                    waiting += [entry] if entry.name not in BYSTANDING else []
-                elif not any(fnmatchcase(entry.name, pattern) for pattern in BYSTANDERS):
+                    (passed if entry.name in BYSTANDING else waiting).append(entry)
+                elif any(fnmatchcase(entry.name, pattern) for pattern in BYSTANDERS):
+                    passed.append(entry)
+                else:
                     format_ = format_of(entry.name)
                     if format_ is None or not entry.is_file():
                         strange.append(str(entry.relative_to(folder)))
@@ -47,4 +53,4 @@ def files(folder: Path) -> list[tuple[Path, Format]]:
         raise DataError(str(folder), 0, f"holds what is not known to be data: {named}; allowed: {allowed}")
     if not found:
         raise DataError(str(folder), 0, f"holds no file of data; allowed: {ALLOWED}")
-    return sorted(found, key=lambda pair: pair[0].relative_to(folder).parts)
+    return sorted(found, key=lambda pair: pair[0].relative_to(folder).parts), sorted(passed)

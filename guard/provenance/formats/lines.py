@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from guard.provenance.formats.members import members
 from guard.provenance.formats.opened import LARGEST, Opened, Output
 
 _decode = msgspec.json.Decoder().decode
@@ -58,7 +59,7 @@ def _lenient(file: Opened, line: int, raw: bytes, first: Exception) -> Any:
     Python writes them, so data sets have them; each half becomes U+FFFD, for no UTF-8 text can hold it.
     """
     try:
-        return sound(json.loads(raw.decode()))
+        return sound(json.loads(raw.decode(), object_pairs_hook=members))
     except UnicodeDecodeError as error:
         raise file.error(line, f"not UTF-8 text (byte {error.start + 1} of the line); {_ALLOWED}, in UTF-8") from error
     except RecursionError as error:
@@ -74,5 +75,5 @@ def sound(value: Any) -> Any:
     if isinstance(value, list):
         return [sound(item) for item in value]
     if isinstance(value, dict):
-        return {sound(name): sound(item) for name, item in value.items()}
+        return members([(sound(name), sound(item)) for name, item in value.items()])
     return value

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from guard.provenance.formats.opened import Opened, Output
+from guard.provenance.record import is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +26,7 @@ def items(file: Opened) -> Iterator[tuple[int, Any]]:
     with _table(file) as table:
         from guard.provenance.formats.columns import has_text  # noqa: PLC0415 - needs the extra
 
-        names = [field.name for field in table.schema_arrow if has_text(field.type)]
+        names = [field.name for field in table.schema_arrow if has_text(field.type) or is_text(field.name)]
         done = 0
         for batch in _batches(file, table, names):
             with _reading(file):

@@ -67,7 +67,11 @@ class Source:
         self.name = ", ".join(str(path) if str(path) != "-" else STDIN for path in given)
         self.folders = tuple(path for path in given if path.is_dir())
         """The folders among the paths."""
-        self.parts = tuple(part for path in given for part in _parts(path, stated, alone=len(given) == 1))
+        self.not_looked_at: list[str] = []
+        """Files and folders that stand beside the data and are passed over."""
+        self.parts = tuple(
+            part for path in given for part in _parts(path, stated, self.not_looked_at, alone=len(given) == 1)
+        )
         self.reads: list[Read] = []
         """What was read of every file that has been read to its end."""
         self.many = bool(self.folders) or len(self.parts) > 1
@@ -139,14 +143,16 @@ class Source:
         return state.st_size
 
 
-def _parts(path: Path, stated: Format | None, *, alone: bool) -> Iterator[Part]:
-    """Yield the files that a path stands for."""
+def _parts(path: Path, stated: Format | None, passed: list[str], *, alone: bool) -> Iterator[Part]:
+    """Yield the files that a path stands for; name what is passed over there in ``passed``."""
     if str(path) == "-":
         if stated is None:
             raise ValueError("standard input has no name to tell its format by; allowed: a format besides")
         yield Part(STDIN, None, stated, PurePosixPath(STDIN + stated.suffix))
     elif path.is_dir():
-        for file, found in files(path):
+        data, beside = files(path)
+        passed += map(str, beside)
+        for file, found in data:
             within = PurePosixPath(file.relative_to(path).as_posix())
             yield Part(str(file), file, found, within if alone else path.resolve().name / within)
     else:

@@ -1,17 +1,22 @@
-"""CSV and TSV: a header, then rows; fields in double quotes may hold delimiters and ends of lines; UTF-8."""
+"""CSV and TSV: a header, then rows; fields in double quotes may hold delimiters and ends of lines; UTF-8.
+
+A header with a text among its names is a record as well: it is the first row of a file that has no header.
+"""
 
 import csv
 import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from guard.provenance.formats.members import members
 from guard.provenance.formats.opened import LARGEST, Opened, Output
+from guard.provenance.record import is_text
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 def items(file: Opened) -> Iterator[tuple[int, Any]]:
-    """Yield the line and the fields of every row, by the names in the header."""
+    """Yield the line and the fields of every row, by the names in the header; before them texts in the header."""
     _, content = file.bytes()
     for line, row, _ in _Rows(file, content).rows():
         if row is not None:
@@ -41,7 +46,10 @@ class _Rows:
         self._taken: list[bytes] = []
 
     def rows(self) -> Iterator[tuple[int, dict[str, str] | None, bytes]]:
-        """Yield the line a row begins in, its fields (None for the header), and its bytes; blank lines are left out."""
+        """Yield the line a row begins in, its fields, and its bytes; blank lines are left out.
+
+        The fields of the header are None, or the texts in it.
+        """
         # The limit is one for the whole process; it is never lowered, since others may need more.
         csv.field_size_limit(max(csv.field_size_limit(), LARGEST))
         reader = csv.reader(self._lines(), delimiter=_DELIMITERS[self._file.format], strict=True)
@@ -63,7 +71,12 @@ class _Rows:
                 header = row
                 if len(set(header)) < len(header):
                     raise self._file.error(line, "the header names a column twice; allowed: each column once")
-                yield line, None, raw
+                columns = [f"column {number}" for number in range(1, len(header) + 1)]
+                texts = {column: name for column, name in zip(columns, header, strict=True) if is_text(name)}
+                if texts:  # a text stands in the header once, so it is no name in every row
+                    names = [column if is_text(name) else name for column, name in zip(columns, header, strict=True)]
+                    header = list(members([(name, None) for name in names]))
+                yield line, texts or None, raw
             elif row:
                 if len(row) != len(header):
                     found = f"{len(row)} field{'s' * (len(row) != 1)}"

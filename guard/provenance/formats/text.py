@@ -7,6 +7,7 @@ from typing import Any
 
 from guard.provenance.formats.error import DataError
 from guard.provenance.formats.lines import sound
+from guard.provenance.formats.members import members
 from guard.provenance.formats.opened import LARGEST, Opened
 
 CHUNK = 1 << 20
@@ -24,7 +25,7 @@ class Window:
         """The byte order mark the file began with."""
         self._file, self._read = file, content.read
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = json.JSONDecoder(object_pairs_hook=members).raw_decode
         self._text, self._at, self._ended = "", 0, False
 
     def skip(self, to: int) -> str:
