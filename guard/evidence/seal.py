@@ -94,12 +94,13 @@ class Sealer:
     def __init__(self, signer: Signer, clock: Callable[[], float] = time.time) -> None:
         self._signer, self._clock = signer, clock
         self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
-        self._late = False
+        self._late = 0
+        """Leaves that the run before left: no seal holds leaves of both."""
 
     def resume(self, entries: Sequence[Content]) -> None:
         """Take the leaves that the run before left without a seal: they are sealed first, as ``late``."""
         self._waiting = deque((entry.kind, entry.facts) for entry in entries)
-        self._late = bool(entries)
+        self._late = len(entries)
 
     def take(self, kind: str, facts: Mapping[str, Any]) -> None:
         """Take a leaf that has been linked into the chain; call in the order of the chain."""
@@ -111,23 +112,20 @@ class Sealer:
         Mostly one; none if no leaf waits.
         """
         seals = []
-        due = len(self._waiting)
-        while due:
-            leaves: list[Leaf] = []
-            while due and len(leaves) < MOST:
-                due -= 1
-                leaf = leaf_of(*self._waiting.popleft())
-                if leaf is not None:
-                    leaves.append(leaf)
+        while self._waiting:
+            late = self._late > 0
+            taken = min(MOST, self._late or len(self._waiting))
+            leaves = [leaf for _ in range(taken) if (leaf := leaf_of(*self._waiting.popleft())) is not None]
+            if late:
+                self._late -= taken
             if leaves:
-                seals.append(self._seal(leaves, head).facts())
-        self._late = False
+                seals.append(self._seal(leaves, head, late=late).facts())
         return seals
 
-    def _seal(self, leaves: list[Leaf], head: str) -> Seal:
+    def _seal(self, leaves: list[Leaf], head: str, *, late: bool) -> Seal:
         root, now = merkle.root([leaf.hash for leaf in leaves]), self._clock()
-        signed = self._signer.sign(signed_bytes(root, len(leaves), head, now, late=self._late))
-        return Seal(signed.key, len(leaves), root, leaves[0].id, leaves[-1].id, head, now, self._late, signed.value)
+        signed = self._signer.sign(signed_bytes(root, len(leaves), head, now, late=late))
+        return Seal(signed.key, len(leaves), root, leaves[0].id, leaves[-1].id, head, now, late, signed.value)
 
 
 class Unsealed:
