@@ -3,10 +3,11 @@
 Everything goes through the real writer, index and gate. The outputs are real texts: passages of 40 words and more from
 data/screening (documentation, code, requests, essays), and the answers of data/answers; their prompts are recorded with
 them. Each attack changes every output; the table shows the share found by tier A or B ("strong") and by C or better,
-by length of the text. Then come texts that are no outputs: records that have nothing to do with the index, and answers
-by others to the very prompts whose answers are in it. Texts, changes and key are fixed.
+by length of the text, and for the answers as they came, code and numbers among them. Then come texts that are no
+outputs: records that have nothing to do with the index, and answers by others to the very prompts whose answers are in
+it. Texts, changes and key are fixed.
 
-    python benchmarks/attacks.py [--sample 600] [--json FILE]
+    python benchmarks/attacks.py [--sample 600]
 """
 
 import argparse
@@ -179,20 +180,18 @@ def recall(sample: int) -> Iterator[tuple[str, list[tuple[str, int, float, float
     """Yield each attack with (class of text, number, strong, review or better)."""
     chance = random.Random(1)
     pool = [text for text, _ in passages("calibration", "public", "authored/first", "authored/en-long")]
-    pool += [text for by_writer in answers().values() for text in by_writer.values()]
-    chosen: dict[str, list[str]] = {}
+    given = [text for by_writer in answers().values() for text in by_writer.values() if read(text).count >= 40]
+    chosen = {"answers": given}
     for text in pool:
         seen = read(text)
         for least, most in LENGTHS:
             if least <= seen.count < most:
                 name = f"{least}-{most - 1} words" if most < 100_000 else f"{least} words and more"
                 chosen.setdefault("code or numbers" if formal(seen, seen.count) else name, []).append(text)
-    for name, members in chosen.items():
-        chosen[name] = chance.sample(members, min(sample, len(members)))
-    every = [text for name in sorted(chosen) for text in chosen[name]]
-    classes = {
-        name: [number for number, text in enumerate(every) if text in set(chosen[name])] for name in sorted(chosen)
-    }
+    chosen = {name: chance.sample(members, min(sample, len(members))) for name, members in sorted(chosen.items())}
+    every = [text for members in chosen.values() for text in members]
+    kinds = [name for name, members in chosen.items() for _ in members]
+    classes = {name: [number for number, kind in enumerate(kinds) if kind == name] for name in chosen}
     words = [word for text in pool for word in text.split()]
     with tempfile.TemporaryDirectory() as folder:
         record(Path(folder), [("Tell me about it.", text) for text in every])

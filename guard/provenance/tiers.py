@@ -45,9 +45,9 @@ class Rule(NamedTuple):
 
 STRONG = (Rule(3, 80), Rule(4, 50), Rule(4, 40, 5), Rule(6, 30, 5), Rule(8, 25, 6))
 """Any one of these is tier B."""
-ALIKE = Rule(8, 80)
-"""Tier B by the words alone of a formal text: two programs for one task share many words, not nearly all;
-and a text that was put on one line may look like code where it did not before."""
+ALIKE = (Rule(8, 80), Rule(8, 40, 7))
+"""Tier B by the words alone of a formal text: two programs for one task share many words, but neither nearly all nor
+some of them everywhere; and a text that was put on one line may look like code where it did not before."""
 STRONG_CODE = (Rule(6, 80),)
 """Tier B by the code lane: two programs for one task share half of it, calls and imports that all write alike."""
 REVIEW = Rule(3, 20)
@@ -81,7 +81,7 @@ def strength(mask: int, stops: int, lanes: tuple[int, int, int], *, formal: bool
 
     ``lanes`` are the text's fingerprints by lane. Those in ``stops`` stand in answers to three prompts or more: they
     count neither as found nor as looked for. A ``formal`` text has to be found by its code lane, in which case and
-    signs count, or by nearly all of its words, for more than a review.
+    signs count, or by nearly all of its words or many of them everywhere, for more than a review.
     """
     prose = lanes[0] + lanes[1]
     words = _strength(mask, stops, 0, prose, STRONG)
@@ -91,7 +91,8 @@ def strength(mask: int, stops: int, lanes: tuple[int, int, int], *, formal: bool
     if tokens.tier is Tier.B or words.tier is None:
         return tokens
     counted = ((1 << prose) - 1) & ~stops
-    return words if _holds(ALIKE, mask & counted, counted, 0, prose) else words._replace(tier=Tier.C)
+    alike = any(_holds(rule, mask & counted, counted, 0, prose) for rule in ALIKE)
+    return words if alike else words._replace(tier=Tier.C)
 
 
 def _strength(mask: int, stops: int, first: int, count: int, strong: tuple[Rule, ...]) -> Strength:
