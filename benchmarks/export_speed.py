@@ -75,7 +75,8 @@ def write_index(layout, planted, outputs):
     chance = random.Random(2)
     size = 0
     for first in range(0, outputs, PER_SEGMENT):
-        writer = SegmentWriter(layout.provenance, "bench", segment_key_id(KEY, month_key), NOW)
+        # A time of its own for each: segments that begin alike are copies of one another, and searched once.
+        writer = SegmentWriter(layout.provenance, "bench", segment_key_id(KEY, month_key), NOW + first / 1e6)
         label = writer.label("meta-llama/Llama-2-7b-chat-hf", ("llama-2",), "shop")
         for number in range(first, min(first + PER_SEGMENT, outputs)):
             at, rest = divmod(number, max(1, outputs // len(planted)))

@@ -40,7 +40,7 @@ def write(directory, key_id, outputs, per_segment=250_000):
     size = 0
     chance = random.Random(7)
     for first in range(0, outputs, per_segment):
-        writer = SegmentWriter(directory, "bench", key_id, NOW)
+        writer = SegmentWriter(directory, "bench", key_id, NOW + first / 1e6)
         label = writer.label("meta-llama/Llama-3.1-8B-Instruct", ("llama-3.1",), "shop")
         for number in range(first, min(first + per_segment, outputs)):
             writer.add(
