@@ -28,7 +28,6 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 from guard.evidence.chain import Journal
-from guard.evidence.seal import Sealer
 from guard.evidence.signing import Signer
 from guard.provenance.layout import Layout
 from guard.provenance.months import MonthKeys
@@ -89,7 +88,7 @@ def handing_over(choices):
     prompt = " ".join(prose(chance, 40))
     with tempfile.TemporaryDirectory() as folder:
         layout = Layout(Path(folder))
-        journal = Journal(layout.audit, instance="guard-0", sealer=Sealer(Signer(layout.signing)))
+        journal = Journal(layout.audit, instance="guard-0", signer=Signer(layout.signing))
         recorder = Recorder(layout.provenance, KEY, MonthKeys(layout.keys), "guard-0", journal)
         journal.start()
         recorder.start()

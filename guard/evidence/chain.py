@@ -5,25 +5,39 @@ at most that moment. Nothing is dropped while the disk works: once ``limit`` ent
 before it returns. While the disk refuses, ``error`` says why; when the queue is full too, ``append`` raises, and the
 entries refused meanwhile are counted in a ``gap`` entry as soon as the disk works again.
 
-With a ``Sealer`` the thread signs the receipts and declarations of what it has written by a ``seal`` entry behind them.
+With a ``Signer`` the thread signs the receipts and declarations of what it has written by a ``seal`` entry behind them,
+and the chain as a whole, now and then, by a ``checkpoint``.
 """
 
-import os
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-from guard.evidence.entry import CLOSE, LEAVES, OPEN, SEAL, SUFFIX, link
+from guard.evidence import checkpoint
+from guard.evidence.checkpoint import Checkpoint
+from guard.evidence.entry import CHECKPOINT, CLOSE, CONTINUE, DAMAGED, LEAVES, OPEN, ROTATE, SEAL, link
+from guard.evidence.journals import journals
+from guard.evidence.live import LiveFile
 from guard.evidence.seal import Sealer
-from guard.evidence.tail import Tail, claim
+from guard.evidence.selfcheck import SelfCheck
+from guard.evidence.signing import Signer
+from guard.evidence.tail import Tail
+from guard.evidence.walk import Bad
+
+log = logging.getLogger(__name__)
 
 BATCH = 512
 """Entries written with one system call."""
 RETRY = 0.5
 """Seconds between attempts on a disk that refuses."""
+ROTATE_BYTES = 256 * 1024 * 1024
+CHECKPOINT_SECONDS = 3600.0
 
 
 class JournalError(Exception):
@@ -31,11 +45,15 @@ class JournalError(Exception):
 
 
 class Journal:
-    """A hash chain in ``<directory>/<instance>.jsonl``, safe to append to from several threads.
+    """The hash chain that ends in ``<directory>/<instance>.jsonl``, safe to append to from several threads.
 
     Give every process that shares the directory an ``instance`` of its own that stays the same over restarts: the chain
-    of a file of that name is continued. ``clock`` returns epoch seconds. With ``fsync`` every batch is on the medium
-    before the next one begins; without it the operating system decides, and a power cut may lose what kill -9 does not.
+    of that name is continued. ``clock`` returns epoch seconds. With ``fsync`` every batch is on the medium before the
+    next one begins; without it the operating system decides, and a power cut may lose what kill -9 does not. A file
+    of ``rotate_bytes``, and one of a UTC month that is over, is closed and followed by another.
+    With a ``signer`` leaves are sealed and the chain has checkpoints: at the start, every ``checkpoint_seconds``, at
+    each rotation and at the close. ``heads`` gets each of them, in the journal's thread, once it is on the medium.
+    With ``self_check`` the files are read again in the background: see ``damage``.
     """
 
     def __init__(
@@ -47,23 +65,36 @@ class Journal:
         fsync: bool = False,
         limit: int = 16384,
         linger: float = 0.05,
-        sealer: Sealer | None = None,
+        rotate_bytes: int = ROTATE_BYTES,
+        signer: Signer | None = None,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        heads: Callable[[Checkpoint], None] | None = None,
+        self_check: bool = False,
     ) -> None:
         self.directory, self.instance = directory, instance
-        self.path = directory / f"{instance}{SUFFIX}"
+        self._live = LiveFile(directory, instance)
+        self.path = self._live.path
         self.error: str | None = None
         """Why the disk refuses, or None."""
+        self.damage: str | None = None
+        """Why the chain is not intact: what the check of it found, or a chain that was set aside and is still there."""
         self.refused = 0
         """Entries that ``append`` has refused since ``start``."""
         self._clock, self._fsync, self._limit, self._linger = clock, fsync, limit, linger
-        self._sealer = sealer
+        self._rotate_bytes, self._interval = rotate_bytes, checkpoint_seconds
+        self._signer, self._heads = signer, heads
+        self._sealer = Sealer(signer, clock) if signer is not None else None
+        self._check = SelfCheck(directory, instance, self._found, signer) if self_check else None
         self._pending: deque[tuple[float, str, Mapping[str, Any]]] = deque()
         self._unwritten = memoryview(b"")
         self._lock = Lock()
         self._ready, self._closing = Event(), Event()
         self._thread: Thread | None = None
-        self._running = False
-        self._file = -1
+        self._running = self._due = self._turning = False
+        self._checkpoint: Checkpoint | None = None
+        self._next = self._month_ends = 0.0
+        self._carried = 0
+        """0 until the file has another entry than those that begin it: one that has none is not rotated."""
         self._told = 0
         self._seq = self._length = 0
         self._prev = self._head = b""
@@ -71,30 +102,43 @@ class Journal:
     def start(self) -> None:
         """Claim the file, continue its chain with an ``open`` entry and begin to take entries.
 
-        An unfinished last line is moved to ``<instance>.torn-<seq>`` and reported by a ``torn`` entry. A file whose
-        tail does not verify is set aside as ``<instance>.damaged-<n>.jsonl``; then a new chain begins and reports it by
-        a ``damaged`` entry.
+        An unfinished last line is moved to ``<instance>.torn-<seq>`` and reported by a ``torn`` entry. A chain whose
+        tail does not verify is set aside as ``<instance>.damaged-<n>``; then a new one begins and reports it by a
+        ``damaged`` entry. A rotation that was interrupted is finished.
         Raises JournalError if the file cannot be claimed or is in use by another process.
         """
         if self._running:
             raise JournalError(f"{self.path}: is started already")
         try:
-            self._file, tail = claim(self.directory, self.instance)
+            tail = self._live.claim()
+            aside = [chain.name for chain in journals(self.directory) if chain.instance == self.instance != chain.name]
         except (OSError, ValueError) as error:
+            self._live.close()
             raise JournalError(f"{self.path}: {getattr(error, 'strerror', None) or error}") from error
         self._seq, self._prev = tail.seq, tail.hash
         self._length, self._head = tail.seq, tail.hash
+        self.damage = (
+            f"{self.directory}: the chain {aside[0]} did not verify, was set aside and is still there"
+            if aside
+            else None
+        )
         if self._sealer is not None:
             self._sealer.resume(tail.unsealed)
         self._pending.clear()
         self._unwritten = memoryview(b"")
+        self._turning, self._checkpoint, self._carried = False, None, self._live.size
         self._ready.clear()
         self._closing.clear()
         self._running = True
         self.append(OPEN, {"instance": self.instance, "follows": tail.state})
+        now = self._pending[0][0]
+        self._month_ends = _month_ends(now if tail.time is None else min(tail.time, now))
         self._report(tail)
+        self._due = self._signer is not None
         self._thread = Thread(target=self._write_behind, name=f"journal-{self.instance}", daemon=True)
         self._thread.start()
+        if self._check is not None:
+            self._check.start(tail.seq, tail.hash)
 
     def append(self, kind: str, facts: Mapping[str, Any]) -> None:
         """Queue an entry; ``facts`` must be JSON and must not change afterwards.
@@ -129,17 +173,20 @@ class Journal:
         self._closing.set()
         self._ready.set()
         deadline = time.monotonic() + timeout
+        if self._check is not None:
+            self._check.stop()
         try:
             self._drain_by(deadline)
             self._join(deadline)
             self._seal()
+            self._due = self._signer is not None
+            self._drain_by(deadline)
             self._pending.append((self._clock(), CLOSE, {}))
             self._drain_by(deadline)
         finally:
             self._join(deadline)
             with self._lock:
-                os.close(self._file)
-                self._file = -1
+                self._live.close()
 
     def _drain_by(self, deadline: float) -> None:
         while not self._drain():
@@ -153,7 +200,7 @@ class Journal:
 
     @property
     def length(self) -> int:
-        """Entries in the file."""
+        """Entries in the chain, those of closed files included, wherever these are."""
         return self._length
 
     @property
@@ -166,15 +213,33 @@ class Journal:
         """True while entries are being written."""
         return self.error is None and self._thread is not None and self._thread.is_alive()
 
+    @property
+    def intact(self) -> bool:
+        """False once the chain was found to be other than it was written; ``damage`` says how."""
+        return self.damage is None
+
     def _report(self, tail: Tail) -> None:
         if tail.torn is not None:
             self.append("torn", tail.torn._asdict())
+        if self.damage is not None:
+            log.error("audit: %s", self.damage)
         if tail.damage is not None:
-            self.append("damaged", tail.damage._asdict())
+            self.append(DAMAGED, tail.damage._asdict())
+
+    def _found(self, bad: Bad) -> None:
+        """Take what the check of the chain found: once, as it stops at the first."""
+        self.damage = str(bad)
+        log.error("audit: the chain is not as it was written: %s", bad)
+        with suppress(JournalError):
+            self.append(DAMAGED, {"file": Path(bad.file).name, "line": bad.line, "what": bad.what})
 
     def _write_behind(self) -> None:
+        self._next = time.monotonic() + self._interval
         while not self._closing.is_set():
-            self._ready.wait()
+            timeout = None if self._signer is None else max(0.0, self._next - time.monotonic())
+            self._ready.wait(timeout)
+            if self._signer is not None and time.monotonic() >= self._next:
+                self._due, self._next = True, time.monotonic() + self._interval
             self._closing.wait(self._linger)
             self._ready.clear()
             if not self._drain():
@@ -193,7 +258,7 @@ class Journal:
         """Write everything that waits, in order; False if the disk refuses (then ``error`` says why)."""
         with self._lock:
             try:
-                while self._unwritten or self._link_batch():
+                while self._unwritten or self._turning or self._checkpoint or self._link_batch():
                     self._write()
             except OSError as error:
                 self.error = error.strerror or str(error)
@@ -202,27 +267,78 @@ class Journal:
             return True
 
     def _link_batch(self) -> bool:
+        """Link what waits, up to a batch or to the end of the file; False if nothing does."""
         pending = self._pending
         lines: list[bytes] = []
         if self.refused > self._told and pending:
             pending.appendleft((self._clock(), "gap", {"entries": self.refused - self._told}))
             self._told = self.refused
+        if self._live.before is not None and (pending or self._due):
+            self._link_beginning(lines, self._live.before)
+        size = self._live.size + sum(map(len, lines))
         while pending and len(lines) < BATCH:
-            moment, kind, facts = pending.popleft()
-            self._seq += 1
-            line, self._prev = link(self._prev, self._seq, moment, kind, facts)
-            lines.append(line)
+            moment, kind, facts = pending[0]
+            if self._carried and (size >= self._rotate_bytes or moment >= self._month_ends):
+                self._link_end(lines)
+                self._month_ends = _month_ends(moment)
+                break
+            pending.popleft()
+            size += self._link(lines, kind, facts, moment)
+            self._carried += 1
             if kind in LEAVES and self._sealer is not None:
                 self._sealer.take(kind, facts)
+        if self._due and not self._turning:
+            self._due = False
+            self._link_checkpoint(lines)
         self._unwritten = memoryview(b"".join(lines))
         return bool(lines)
 
+    def _link(self, lines: list[bytes], kind: str, facts: Mapping[str, Any], moment: float | None = None) -> int:
+        self._seq += 1
+        line, self._prev = link(self._prev, self._seq, self._clock() if moment is None else moment, kind, facts)
+        lines.append(line)
+        return len(line)
+
+    def _link_checkpoint(self, lines: list[bytes]) -> None:
+        if self._signer is None or self._seq == 0:
+            return
+        made = checkpoint.make(self._signer, self.instance, self._seq, self._prev.decode(), self._clock())
+        self._link(lines, CHECKPOINT, made.facts())
+        self._checkpoint = made
+
+    def _link_beginning(self, lines: list[bytes], before: str) -> None:
+        facts = {"file": before, "seq": self._seq, "hash": self._prev.decode()}
+        self._link(lines, CONTINUE, {"instance": self.instance, "number": self._live.number, **facts})
+        self._link_checkpoint(lines)
+        self._live.before = None
+
+    def _link_end(self, lines: list[bytes]) -> None:
+        self._link_checkpoint(lines)
+        self._link(lines, ROTATE, {"file": self._live.closed_name, "number": self._live.number})
+        self._turning = True
+
     def _write(self) -> None:
-        if self._file < 0:
-            raise OSError("the journal is closed")
+        """Write what is linked, and do what is to be done behind it. After an OSError, go on from where it was."""
         while self._unwritten:
-            written = os.write(self._file, self._unwritten)
-            self._unwritten = self._unwritten[written:]
-        if self._fsync:
-            os.fsync(self._file)
+            self._unwritten = self._unwritten[self._live.write(self._unwritten) :]
+        if self._fsync or self._checkpoint is not None:
+            self._live.sync()
         self._length, self._head = self._seq, self._prev
+        if self._checkpoint is not None:
+            self._publish(self._checkpoint)
+            self._checkpoint = None
+        if self._turning:
+            self._live.rotate()
+            self._turning, self._carried = False, 0
+
+    def _publish(self, made: Checkpoint) -> None:
+        if self._heads is not None:
+            self._heads(made)
+        if self._check is not None:
+            self._check.reach(made.seq, made.head.encode(), in_place=self._live.in_place)
+
+
+def _month_ends(moment: float) -> float:
+    """Return when the UTC month of ``moment`` ends; both in epoch seconds."""
+    date = datetime.fromtimestamp(moment, UTC)
+    return datetime(date.year + date.month // 12, date.month % 12 + 1, 1, tzinfo=UTC).timestamp()

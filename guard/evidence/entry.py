@@ -3,12 +3,14 @@
 A line is ``{"seq":..,"time":..,"kind":..,"facts":{..},"prev":"..","hash":".."}`` without white space, in that order.
 Its *canonical* form is the same object without ``prev`` and ``hash``, and ``hash`` is
 ``SHA-256(prev as 64 hexadecimal digits || canonical)``: anybody can recompute it with any SHA-256 tool. The first entry
-of a file has ``seq`` 1 and a ``prev`` of 64 zeros, so an entry's ``seq`` is also its line number.
+of a chain has ``seq`` 1 and a ``prev`` of 64 zeros; both run on over the files of the chain
+(``guard.evidence.journals``).
 
-The journal itself writes ``open``, ``close``, ``torn``, ``damaged`` and ``gap``; its users write ``start``, ``stop``,
-``decision``, ``late_findings``, ``receipt``, ``declaration``, ``seal``, ``reload``, ``threshold``, ``export_check``,
-``candidate``, ``candidate_reload``, ``usage_import`` and ``usage_declared``. Facts hold keyed digests, ids and numbers,
-never user text, never a raw identity: that is the caller's duty, because the journal cannot tell a digest from a name.
+The journal itself writes ``open``, ``close``, ``torn``, ``damaged``, ``gap``, ``seal``, ``checkpoint``, ``rotate`` and
+``continue``; its users write ``start``, ``stop``, ``decision``, ``late_findings``, ``receipt``, ``declaration``,
+``reload``, ``threshold``, ``export_check``, ``candidate``, ``candidate_reload``, ``usage_import`` and
+``usage_declared``. Facts hold keyed digests, ids and numbers, never user text, never a raw identity: that is the
+caller's duty, because the journal cannot tell a digest from a name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,12 +21,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 GENESIS = b"0" * 64
-SUFFIX = ".jsonl"
 OPEN, CLOSE = "open", "close"
 """Kinds of the first and the last entry of a run. An ``open`` whose predecessor is no ``close`` followed a kill."""
 LEAVES = frozenset({"receipt", "declaration"})
 """Kinds of the entries that a seal signs."""
 SEAL = "seal"
+CHECKPOINT = "checkpoint"
+"""Kind of the entry that signs the chain up to the entry before it (``guard.evidence.checkpoint``)."""
+ROTATE, CONTINUE = "rotate", "continue"
+"""Kinds of the last entry of a closed file and of the first one of the file behind it."""
+DAMAGED = "damaged"
 _PREV, _HASH, _END = b',"prev":"', b'","hash":"', b'"}'
 _TAIL = len(_PREV) + 64 + len(_HASH) + 64 + len(_END)
 
@@ -75,8 +81,8 @@ def link(prev: bytes, seq: int, time: float, kind: str, facts: Mapping[str, Any]
     return Linked(b"".join((canonical[:-1], _PREV, prev, _HASH, digest, _END, b"\n")), digest)
 
 
-def fault(line: bytes, seq: int, prev: bytes) -> str | None:
-    """Return what is wrong with ``line`` (without its line feed) as entry ``seq`` after ``prev``, or None."""
+def checked(line: bytes, seq: int, prev: bytes) -> "Outline | str":
+    """Return ``line`` (without its line feed) as entry ``seq`` after ``prev``, or what is wrong with it."""
     tail, canonical = line[-_TAIL:], line[:-_TAIL] + b"}"
     found_prev, found_hash = tail[len(_PREV) : len(_PREV) + 64], tail[-len(_END) - 64 : -len(_END)]
     if tail != b"".join((_PREV, found_prev, _HASH, found_hash, _END)):
@@ -86,12 +92,12 @@ def fault(line: bytes, seq: int, prev: bytes) -> str | None:
     if found_hash != sha256(prev + canonical).hexdigest().encode():
         return "was changed after it was written"
     try:
-        found = outline(canonical).seq
-    except msgspec.MsgspecError:
+        found = outline(canonical)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return "is not an entry of a journal"
-    if found != seq:
-        return f"has sequence number {found} where {seq} is due"
-    return None
+    if found.seq != seq:
+        return f"has sequence number {found.seq} where {seq} is due"
+    return found
 
 
 def hash_of(line: bytes) -> bytes:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from guard.evidence import merkle
-from guard.evidence.entry import LEAVES, SEAL, SUFFIX, outline, parse
+from guard.evidence.entry import LEAVES, SEAL, outline, parse
 from guard.evidence.envelope import EnvelopeError, Standing, binary, standing
+from guard.evidence.journals import SUFFIX, Chain, journals
 from guard.evidence.seal import LOOK_BACK, Leaf, Seal, SealError, leaf_of, signed_bytes
 from guard.evidence.signing import Verifier
 from guard.evidence.verify import NoJournalError
@@ -47,12 +48,12 @@ def find(directory: Path, id_: str, keys: Verifier) -> dict[str, Any]:
     NoReceiptError, NoJournalError where there is no journal, SealError where a seal is not over the leaves before it,
     OSError, and msgspec.MsgspecError at a line that is no entry.
     """
-    files = sorted(directory.glob(f"*{SUFFIX}"))
-    if not files:
+    chains = journals(directory)
+    if not chains:
         raise NoJournalError(f"{directory}: no journal (*{SUFFIX}) in this directory")
     seen = False
-    for path in files:
-        portable, there = _find(path, id_, keys)
+    for chain in chains:
+        portable, there = _find(chain, id_, keys)
         if portable is not None:
             return portable
         seen |= there
@@ -93,23 +94,22 @@ def verify(document: Mapping[str, Any], keys: Verifier) -> Standing:
     return Standing.UNTIMELY if untimely else found
 
 
-def _find(path: Path, id_: str, keys: Verifier) -> tuple[dict[str, Any] | None, bool]:
-    """Return ``id_`` from one journal, if it is sealed there, and whether it is there at all."""
+def _find(chain: Chain, id_: str, keys: Verifier) -> tuple[dict[str, Any] | None, bool]:
+    """Return ``id_`` from one chain, if it is sealed there, and whether it is there at all."""
     waiting: deque[bytes] = deque(maxlen=LOOK_BACK)
     wanted, there = f'"id":"{id_}"'.encode(), False
-    with path.open("rb") as file:
-        for raw in file:
-            if not raw.endswith(b"\n"):
-                break
-            kind = outline(raw).kind
-            if kind in LEAVES:
-                waiting.append(raw)
-                there |= wanted in raw
-            elif kind == SEAL:
-                seal = Seal.of(parse(raw).facts)
-                covered = _covered(waiting, seal)
-                if there and (portable := _portable(covered, seal, id_, keys)):
-                    return portable, True
+    for _, _, raw in chain.lines():
+        if not raw.endswith(b"\n"):
+            break
+        kind = outline(raw).kind
+        if kind in LEAVES:
+            waiting.append(raw)
+            there |= wanted in raw
+        elif kind == SEAL:
+            seal = Seal.of(parse(raw).facts)
+            covered = _covered(waiting, seal)
+            if there and (portable := _portable(covered, seal, id_, keys)):
+                return portable, True
     return None, there
 
 

@@ -42,8 +42,8 @@ class Leaf(NamedTuple):
 
     id: str
     hash: bytes
-    line: int
-    """Its number in the file, 1-based."""
+    seq: int
+    """Its entry's number in the chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +129,13 @@ class Sealer:
 
 
 class Unsealed:
-    """The leaves of one journal file that no seal has covered yet, while it is read from the beginning."""
+    """The leaves of one chain that no seal has covered yet, while it is read from the beginning."""
 
     def __init__(self) -> None:
-        self.skipped: list[int] = []
-        """Lines of leaves that no seal covers though one behind them was made: the first hundred."""
+        self.skipped: int | None = None
+        """The entry of the first leaf that no seal covers though one behind it was made."""
         self.missed = 0
-        """How many there are."""
+        """How many of those there are."""
         self._leaves: deque[Leaf] = deque()
 
     def __len__(self) -> int:
@@ -143,17 +143,27 @@ class Unsealed:
 
     @property
     def first(self) -> int | None:
-        """The line of the first leaf without a seal."""
-        return self.skipped[0] if self.skipped else self._leaves[0].line if self._leaves else None
+        """The entry of the first leaf without a seal."""
+        return self.skipped if self.skipped is not None else self._leaves[0].seq if self._leaves else None
 
-    def add(self, kind: str, facts: Mapping[str, Any], line: int) -> None:
-        """Take the leaf in ``line``."""
-        leaf = leaf_of(kind, facts, line)
+    def add(self, kind: str, facts: Mapping[str, Any], seq: int) -> None:
+        """Take the leaf in entry ``seq``."""
+        leaf = leaf_of(kind, facts, seq)
         if leaf is None:
             return
         self._leaves.append(leaf)
         if len(self._leaves) > LOOK_BACK:
             self._skip()
+
+    def holds(self, id_: str) -> bool:
+        """Return whether a leaf of that id waits."""
+        return any(leaf.id == id_ for leaf in self._leaves)
+
+    def drop_through(self, id_: str) -> None:
+        """Forget the leaves up to the one of that id, if it is here: their seal covers others that are not."""
+        if self.holds(id_):
+            while self._leaves.popleft().id != id_:
+                pass
 
     def cover(self, seal: Seal) -> list[Leaf]:
         """Return the leaves that ``seal`` covers, which have a seal now. Raises SealError if they are not as sealed."""
@@ -165,18 +175,18 @@ class Unsealed:
             )
         covered = [self._leaves.popleft() for _ in range(seal.count)]
         if merkle.root([leaf.hash for leaf in covered]) != seal.root or covered[-1].id != seal.last:
-            lines = f"{covered[0].line} to {covered[-1].line}"
-            raise SealError(f"is not over the leaves before it: one of those in lines {lines} was changed or replaced")
+            entries = f"{covered[0].seq} to {covered[-1].seq}"
+            raise SealError(f"is not over the leaves before it: one in entries {entries} was changed or replaced")
         return covered
 
     def _skip(self) -> None:
         self.missed += 1
         leaf = self._leaves.popleft()
-        if len(self.skipped) < 100:
-            self.skipped.append(leaf.line)
+        if self.skipped is None:
+            self.skipped = leaf.seq
 
 
-def leaf_of(kind: str, facts: Mapping[str, Any], line: int = 0) -> Leaf | None:
+def leaf_of(kind: str, facts: Mapping[str, Any], seq: int = 0) -> Leaf | None:
     """Return an entry as a leaf: the hash is that of the canonical JSON of its kind and its facts.
 
     None for facts without an ``id``, and for those that canonical JSON cannot say: no seal covers such an entry.
@@ -185,7 +195,7 @@ def leaf_of(kind: str, facts: Mapping[str, Any], line: int = 0) -> Leaf | None:
     if not isinstance(id_, str):
         return None
     try:
-        return Leaf(id_, merkle.leaf_hash(leaf_bytes(kind, facts)), line)
+        return Leaf(id_, merkle.leaf_hash(leaf_bytes(kind, facts)), seq)
     except ValueError:
         return None
 

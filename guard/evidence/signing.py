@@ -112,6 +112,10 @@ class Signer:
             self.error = str(error)
         return Signature(self.id, self._key.sign(data), self.public)
 
+    def verifier(self) -> "Verifier":
+        """Return the public keys that are listed beside the key now. Raises SigningError."""
+        return Verifier.of_list(self._path.with_name(PUBLIC))
+
     def _load_or_make(self) -> tuple[Ed25519PrivateKey, bytes]:
         directory = self._path.parent
         with _locked(directory):

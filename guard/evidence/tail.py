@@ -1,17 +1,32 @@
-"""How a journal file is taken over: locked, its last entries verified, an unfinished line kept apart."""
+"""How a chain is taken over: the last entries of its live file verified, an unfinished line kept apart."""
 
-import fcntl
 import os
-import re
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from guard.evidence.entry import CLOSE, GENESIS, LEAVES, SEAL, SUFFIX, Entry, fault, hash_of, outline, parse, prev_of
+import msgspec
+
+from guard.evidence.entry import (
+    CLOSE,
+    CONTINUE,
+    GENESIS,
+    LEAVES,
+    ROTATE,
+    SEAL,
+    Entry,
+    checked,
+    hash_of,
+    outline,
+    parse,
+    prev_of,
+)
+from guard.evidence.journals import SUFFIX, chain_of, closed_path, live_path, number_of
 
 WINDOW = 256 * 1024
 """Bytes at the end of a file that are verified before its chain is continued; ``verify`` reads all of it."""
-INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_FIRST = 64 * 1024
+"""Bytes in which the first line of a file that continues another one ends."""
 
 
 class Torn(NamedTuple):
@@ -23,62 +38,105 @@ class Torn(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """A file that could not be continued: the name it was given, and why."""
+    """A chain that could not be continued: the name its live file was given, and why."""
 
     file: str
     what: str
 
 
 class Tail(NamedTuple):
-    """Where a chain goes on: the last entry's number and hash, and how the file was left."""
+    """Where a chain goes on: the last entry's number, hash and time, and how it was left."""
 
     seq: int
     hash: bytes
     state: str
     """``nothing``, ``close`` or ``kill`` (the last entry is no ``close``)."""
+    number: int = 1
+    """Which file of the chain the live one is."""
+    time: float | None = None
+    rotated: bool = False
+    """The live file has its last entry, and not its number yet."""
+    before: str | None = None
+    """The file that the live one is to continue, if that has no entry yet."""
     torn: Torn | None = None
     damage: Damage | None = None
     unsealed: tuple[Entry, ...] = ()
     """The leaves in the window that no seal covers (``guard.evidence.seal``), in order."""
 
 
-def claim(directory: Path, instance: str) -> tuple[int, Tail]:
-    """Return a locked descriptor that appends to the journal of ``instance``, and the tail to continue from.
+class _Window(NamedTuple):
+    """Whole lines at the end of a file; ``whole`` if they are all there are, ``rest`` what stands behind them."""
 
-    Raises ValueError if the name is unfit or another process holds the file, OSError if the disk refuses.
-    """
-    if not INSTANCE.fullmatch(instance):
-        raise ValueError(f"instance name {instance!r}; allowed: 1 to 100 letters, digits, '.', '_' and '-'")
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{instance}{SUFFIX}"
-    file = _lock(path)
+    lines: list[bytes]
+    whole: bool
+    rest: bytes
+    end: int
+
+
+def examine(file: int, path: Path) -> Tail | str:
+    """Return the tail of an open live file, or what is wrong with it; an unfinished last line is moved away."""
+    name, window = chain_of(path), _window(file)
+    newest = max(map(_number, _closed(path.parent, name)), default=0)
     try:
-        tail = _examine(file, path)
-        if isinstance(tail, str):
-            aside = _set_aside(path)
-            os.close(file)
-            file = _lock(path)
-            tail = Tail(0, GENESIS, "nothing", None, Damage(aside.name, tail))
-    except BaseException:
-        os.close(file)
-        raise
-    return file, tail
+        number = _number_in(file) if window.lines else newest + 1
+    except msgspec.MsgspecError:
+        return "its first line is not an entry of a journal"
+    if number <= newest:
+        return f"it does not continue {closed_path(path.parent, name, newest).name}"
+    before = closed_path(path.parent, name, number - 1)
+    earlier = _Window([], True, b"", 0)
+    if window.whole and before.exists():
+        with before.open("rb") as closed:
+            earlier = _window(closed.fileno())
+        if earlier.rest:
+            return f"the file before it, {before.name}, ends with an unfinished line"
+    whole = window.whole and (number == 1 or (number == 2 and before.exists() and earlier.whole))
+    tail = _follow([*earlier.lines, *window.lines], whole=whole)
+    if isinstance(tail, str):
+        return tail
+    begun = bool(window.lines)
+    tail = tail._replace(
+        number=number,
+        rotated=tail.rotated and begun,
+        before=before.name if earlier.lines and not begun else None,
+    )
+    if not window.rest:
+        return tail
+    return tail._replace(state="kill", torn=_keep_apart(file, path, window.rest, window.end, tail.seq + 1))
 
 
-def _lock(path: Path) -> int:
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(file)
-        raise ValueError("another process writes this journal; every instance needs a name of its own") from error
-    return file
+def set_aside(path: Path) -> Path:
+    """Rename the chain whose live file is ``path``; return that file's new name. Goes on where it was interrupted."""
+    name, number = chain_of(path), 1
+    while live_path(path.parent, f"{name}.damaged-{number}").exists():
+        number += 1
+    damaged = f"{name}.damaged-{number}"
+    for closed in _closed(path.parent, name):
+        closed.rename(closed_path(path.parent, damaged, _number(closed)))
+    return path.rename(live_path(path.parent, damaged))
 
 
-def _examine(file: int, path: Path) -> Tail | str:
-    """Return the tail of an open journal, or what is wrong with it; an unfinished last line is moved away."""
-    size = os.fstat(file).st_size
-    window = WINDOW
+def _closed(directory: Path, name: str) -> list[Path]:
+    found = (path for path in directory.glob(f"{name}.*{SUFFIX}") if chain_of(path) == name)
+    return sorted((path for path in found if number_of(path) is not None), key=_number)
+
+
+def _number(path: Path) -> int:
+    return number_of(path) or 0
+
+
+def _number_in(file: int) -> int:
+    """Return which file of its chain an open one is, by its first entry. Raises msgspec.MsgspecError."""
+    line = os.pread(file, _FIRST, 0).partition(b"\n")[0]
+    if not line.startswith(b'{"seq":') or b'"kind":"continue"' not in line:
+        return 1
+    entry = parse(line)
+    number = entry.facts.get("number")
+    return number if entry.kind == CONTINUE and type(number) is int and number > 1 else 1
+
+
+def _window(file: int) -> _Window:
+    size, window = os.fstat(file).st_size, WINDOW
     while True:
         start = max(0, size - window)
         data = os.pread(file, size - start, start)
@@ -89,10 +147,7 @@ def _examine(file: int, path: Path) -> Tail | str:
     lines = data[:end].split(b"\n")[:-1]
     if start:
         del lines[0]
-    tail = _follow(lines, whole=start == 0)
-    if isinstance(tail, str) or end == len(data):
-        return tail
-    return tail._replace(state="kill", torn=_keep_apart(file, path, data[end:], start + end, tail.seq + 1))
+    return _Window(lines, start == 0, data[end:], start + end)
 
 
 def _follow(lines: list[bytes], *, whole: bool) -> Tail | str:
@@ -102,13 +157,15 @@ def _follow(lines: list[bytes], *, whole: bool) -> Tail | str:
         seq = 1 if whole else outline(lines[0]).seq
         prev = GENESIS if whole else prev_of(lines[0])
         for line in lines:
-            if what := fault(line, seq, prev):
+            if isinstance(what := checked(line, seq, prev), str):
                 return f"entry {seq} {what}"
             seq, prev = seq + 1, hash_of(line)
-        state = "close" if outline(lines[-1]).kind == CLOSE else "kill"
-        return Tail(seq - 1, prev, state, unsealed=_unsealed(lines))
+        last = parse(lines[-1])
+        state = "close" if last.kind == CLOSE else "kill"
+        unsealed = _unsealed(lines)
     except ValueError:
         return "its last lines are not entries of a journal"
+    return Tail(seq - 1, prev, state, time=last.time, rotated=last.kind == ROTATE, unsealed=unsealed)
 
 
 def _unsealed(lines: list[bytes]) -> tuple[Entry, ...]:
@@ -134,10 +191,3 @@ def _keep_apart(file: int, path: Path, torn: bytes, offset: int, seq: int) -> To
         os.fsync(copy.fileno())
     os.ftruncate(file, offset)
     return Torn(len(torn), sha256(torn).hexdigest(), aside.name)
-
-
-def _set_aside(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.stem}.damaged-{number}{SUFFIX}")).exists():
-        number += 1
-    return path.rename(aside)

@@ -1,108 +1,332 @@
-"""Proves that a journal is as it was written, as far as a hash chain can.
+"""Proves that audit chains are as they were written, as far as hashes, signatures and heads kept elsewhere can.
 
-Found: every change, removal, insertion and reordering of entries by somebody who did not recompute the hashes after it,
-because the hash has no key; and by somebody who did, wherever a seal stands behind the entry, which he cannot sign.
-Found only with a head (or a length) that was kept off the machine: entries cut off the end, a whole file removed, and a
-chain recomputed without the seals in it, or by somebody who has the signing key.
+Found without anything: every change, removal, insertion and reordering of entries or files by somebody who did not
+recompute the hashes after it. With the public keys: recomputed ones too, up to the last checkpoint or seal that is
+there. Only with heads kept off the machine: entries cut off the end, a whole chain removed, a chain recomputed without
+the signatures in it, or by somebody who has the signing key.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from filecmp import cmp
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
-from guard.evidence.entry import CLOSE, GENESIS, LEAVES, OPEN, SEAL, SUFFIX, fault, hash_of, outline, parse
-from guard.evidence.seal import Seal, SealError, Unsealed
-from guard.evidence.signing import Verifier, holds, moment
+from guard.evidence.checkpoint import Checkpoint, CheckpointError
+from guard.evidence.coverage import Coverage
+from guard.evidence.entry import outline, parse
+from guard.evidence.journals import SUFFIX, Chain, journals, number_of
+from guard.evidence.kept import Kept
+from guard.evidence.seal import SealError
+from guard.evidence.signing import Verifier
+from guard.evidence.walk import Bad, BrokenChainError, Walk
+
+TOLD = 4 * 1024 * 1024
+"""Bytes between two reports of how far a verification is."""
 
 
 class NoJournalError(Exception):
     """There is no journal at a path, or what is there holds no entry of one; the text names the path."""
 
 
-class Bad(NamedTuple):
-    """The first place where a journal is not what it should be. ``line`` is 1-based, 0 for a file as a whole."""
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """What was found of one chain, up to its first bad entry."""
 
-    file: str
-    line: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
+    name: str
+    files: tuple[str, ...]
+    bad: Bad | None
+    entries: int
+    first: int
+    """Number of the first entry; those before it are in files that are not here. 1 for an empty chain."""
+    length: int
+    """Number of the last entry."""
+    head: str
+    """Its hash, in hexadecimal."""
+    began: float | None
+    """Time of the first entry, in epoch seconds."""
+    ended: float | None
+    unclean_stops: int
+    checkpoints: int
+    checkpoint: Checkpoint | None
+    """The last one."""
+    unsigned: int
+    """Entries behind it: all of them where there is none."""
+    trusted: bool
+    """The beginning is the chain's own, or a checked checkpoint or a head speaks for it."""
+    live: bool
+    """The file that entries are appended to is among those read."""
+    matched: int
+    """Heads that are of an entry of this chain."""
+    seals: int
+    sealed: int
+    """Receipts and declarations under a seal."""
+    unsealed: int
+    """Those under none: of a version that did not sign, lost to a kill, or about to be sealed."""
+    first_unsealed: str | None
+    """File and line of the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What ``verify`` found. ``heads`` and ``lengths`` go by file name without suffix, up to the first bad entry."""
+    """What ``verify`` found."""
 
-    ok: bool
-    entries: int
+    chains: tuple[ChainReport, ...]
     first_bad: Bad | None
-    heads: dict[str, str] = field(default_factory=dict)
-    lengths: dict[str, int] = field(default_factory=dict)
-    unclean_stops: int = 0
-    """Runs that a kill or a crash ended without ``close``; the last moments of each may be missing."""
-    anchored: bool = False
+    anchored: bool
     """True if a head or length was given: without one, entries cut off the end are invisible."""
-    seals: int = 0
-    sealed: int = 0
-    """Receipts and declarations under a seal."""
-    unsealed: int = 0
-    """Those under none: of a version that did not sign, lost to a kill, or about to be sealed."""
-    first_unsealed: str | None = None
-    """File and line of the first of them."""
-    signatures: bool = False
-    """True if the seals' signatures were checked: without public keys they cannot be."""
+    signatures: bool
+    """True if signatures were checked: without public keys they cannot be."""
+    not_compared: int
+    """Heads of entries in files that are not here."""
 
+    @property
+    def ok(self) -> bool:
+        """True if nothing bad was found."""
+        return self.first_bad is None
 
-class _Chain(NamedTuple):
-    entries: int
-    head: str
-    bad: Bad | None
-    unclean: int
-    anchors: frozenset[str]
-    seals: "_Seals"
+    @property
+    def entries(self) -> int:
+        """Entries that were verified."""
+        return sum(chain.entries for chain in self.chains)
+
+    @property
+    def heads(self) -> dict[str, str]:
+        """The last hash of every chain, by its name."""
+        return {chain.name: chain.head for chain in self.chains}
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The number of the last entry of every chain, by its name."""
+        return {chain.name: chain.length for chain in self.chains}
+
+    @property
+    def unclean_stops(self) -> int:
+        """Runs that a kill or a crash ended without ``close``; the last moments of each may be missing."""
+        return sum(chain.unclean_stops for chain in self.chains)
+
+    @property
+    def seals(self) -> int:
+        """Seals that are over the leaves before them."""
+        return sum(chain.seals for chain in self.chains)
+
+    @property
+    def sealed(self) -> int:
+        """Receipts and declarations under one."""
+        return sum(chain.sealed for chain in self.chains)
+
+    @property
+    def unsealed(self) -> int:
+        """Receipts and declarations under none."""
+        return sum(chain.unsealed for chain in self.chains)
+
+    @property
+    def first_unsealed(self) -> str | None:
+        """File and line of the first of these."""
+        return next((chain.first_unsealed for chain in self.chains if chain.first_unsealed), None)
 
 
 def verify(
-    path: Path, *, heads: Collection[str] = (), length: int | None = None, keys: Verifier | None = None
+    *places: Path,
+    heads: Iterable[Kept] = (),
+    length: int | None = None,
+    keys: Verifier | None = None,
+    progress: Callable[[int], None] = lambda _bytes: None,
 ) -> Report:
-    """Verify one journal file, or every one in a directory; the signatures of seals by ``keys``.
+    """Verify the chains in ``places``, directories or single files; what is in several of them is put together.
 
-    ``heads`` are hashes kept elsewhere: each must be the hash of an entry. ``length`` is the least number of
-    entries all files together must have. Raises NoJournalError if there is no journal at ``path``, and OSError if
-    it cannot be read.
+    ``heads`` were kept elsewhere: each must be the hash of an entry. ``length`` is the least number of entries all
+    chains together must have. Signatures are checked by ``keys``. ``progress`` is told of bytes that were read.
+    Raises NoJournalError if there is no journal in one of ``places``, and OSError if it cannot be read.
     """
-    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    if not files:
-        raise NoJournalError(f"{path}: no journal (*{SUFFIX}) in this directory")
-    if not path.is_dir() and not _is_journal(path):
-        raise NoJournalError(f"{path}: not a journal; allowed: a file Guard wrote, or a directory of them")
-    wanted = frozenset(head.lower() for head in heads)
-    chains = {file.stem: _walk(file, wanted, keys) for file in files}
-    entries = sum(chain.entries for chain in chains.values())
-    bad = next((chain.bad for chain in chains.values() if chain.bad), None)
-    missing = wanted.difference(*(chain.anchors for chain in chains.values()))
-    if bad is None and missing:
-        bad = Bad(str(path), 0, f"no entry has the hash {min(missing)}: entries were cut off, replaced or recomputed")
+    for place in places:
+        if place.is_dir() and not journals(place):
+            raise NoJournalError(f"{place}: no journal (*{SUFFIX}) in this directory")
+        if not place.is_dir() and not _is_journal(place):
+            raise NoJournalError(f"{place}: not a journal; allowed: a file Guard wrote, or a directory of them")
+    wanted = list(heads)
+    readings = [_Reading(chain, wanted, keys, progress) for chain in journals(*places)]
+    for reading in readings:
+        reading.run()
+    chains = tuple(reading.report() for reading in readings)
+    bad = next((chain.bad for chain in chains if chain.bad), None) or _distrusted(chains)
+    absent, not_compared = _unmatched(wanted, readings, places[0])
+    bad = bad or _forged(wanted, keys) or absent
+    entries = sum(chain.length for chain in chains)
     if bad is None and length is not None and entries < length:
-        bad = Bad(str(path), 0, f"{entries} entries where there were {length}: entries were cut off")
-    return Report(
-        bad is None,
-        entries,
-        bad,
-        {name: chain.head for name, chain in chains.items()},
-        {name: chain.entries for name, chain in chains.items()},
-        sum(chain.unclean for chain in chains.values()),
-        bool(wanted) or length is not None,
-        sum(chain.seals.seals for chain in chains.values()),
-        sum(chain.seals.sealed for chain in chains.values()),
-        sum(chain.seals.unsealed for chain in chains.values()),
-        next((chain.seals.first_unsealed for chain in chains.values() if chain.seals.unsealed), None),
-        keys is not None,
-    )
+        bad = Bad(str(places[0]), 0, f"{entries} entries where there were {length}: entries were cut off")
+    return Report(chains, bad, bool(wanted) or length is not None, keys is not None, not_compared)
+
+
+class _Reading:
+    """One chain while it is read."""
+
+    def __init__(
+        self, chain: Chain, wanted: Sequence[Kept], keys: Verifier | None, progress: Callable[[int], None]
+    ) -> None:
+        self.chain, self.walk = chain, Walk(chain.name, chain.instance, keys)
+        self.matched: set[Kept] = set()
+        self.otherwise: dict[Kept, Bad] = {}
+        """Heads of an entry that has another hash here, and where it stands."""
+        self.bad: Bad | None = None
+        self._coverage = Coverage(keys)
+        self._by_hash: dict[str, list[Kept]] = {}
+        self._by_seq: dict[int, list[Kept]] = {}
+        for kept in wanted:
+            if kept.checkpoint is None:
+                self._by_hash.setdefault(kept.head, []).append(kept)
+            elif kept.checkpoint.instance == chain.instance:
+                self._by_seq.setdefault(kept.checkpoint.seq, []).append(kept)
+        self._progress, self._untold = progress, 0
+        self._paths: list[Path] = []
+        self._firsts: list[int] = []
+        """Number of the first entry of each file."""
+        self._ends: list[bytes] = []
+
+    def run(self) -> None:
+        """Follow the chain to its end or to its first bad entry."""
+        try:
+            for path, file in _without_copies(self.chain).opened():
+                self.walk.begin(path)
+                self._paths.append(path)
+                self._read(file)
+        except BrokenChainError as error:
+            self.bad = error.bad
+        self._progress(self._untold)
+
+    def _read(self, file: Iterable[bytes]) -> None:
+        walk, coverage, compared = self.walk, self._coverage, bool(self._by_hash or self._by_seq)
+        raw = b""
+        for raw in file:
+            kind = walk.take(raw)
+            if walk.line == 1:
+                self._firsts.append(walk.seq)
+                if len(self._firsts) == 1:
+                    self._began(raw)
+            try:
+                coverage.take(kind, raw, walk.seq, walk.prev)
+            except SealError as error:
+                offset = walk.offset - len(raw)
+                bad = Bad(str(self._paths[-1]), walk.line, f"the seal {error}", offset, len(raw))
+                raise BrokenChainError(bad) from None
+            if compared:
+                self._compare(walk.seq, walk.prev.decode(), raw)
+            self._untold += len(raw)
+            if self._untold > TOLD:
+                self._progress(self._untold)
+                self._untold = 0
+        self._ends[1:] = [raw] if raw else self._ends[1:]
+
+    def _began(self, raw: bytes) -> None:
+        self._ends.append(raw)
+        if self.walk.seq > 1:
+            before = parse(raw).prev
+            self._coverage.begin(before.encode())
+            self._compare(self.walk.seq - 1, before, b"")
+
+    def _compare(self, seq: int, hash_: str, raw: bytes) -> None:
+        self.matched.update(self._by_hash.get(hash_, ()))
+        for kept in self._by_seq.get(seq, ()):
+            if kept.head == hash_:
+                self.matched.add(kept)
+            else:
+                what = f"entry {seq} has another hash than in {kept.where}: the chain was recomputed or replaced"
+                at = self.walk.offset - len(raw)
+                self.otherwise[kept] = Bad(str(self._paths[-1]), self.walk.line, what, at, len(raw))
+
+    def report(self) -> ChainReport:
+        """Return what was found."""
+        walk, coverage = self.walk, self._coverage
+        first = walk.first or 1
+        times = [parse(raw).time for raw in self._ends]
+        trusted = first == 1 or bool(self.matched) or (walk.keys is not None and walk.checkpoints > 0)
+        return ChainReport(
+            self.chain.name,
+            tuple(map(str, self._paths)),
+            self.bad,
+            walk.seq - first + 1,
+            first,
+            walk.seq,
+            walk.prev.decode(),
+            times[0] if times else None,
+            times[-1] if times else None,
+            walk.unclean,
+            walk.checkpoints,
+            walk.checkpoint,
+            walk.seq - max(walk.signed, first - 1),
+            trusted,
+            any(number_of(path) is None for path in self._paths),
+            len(self.matched),
+            coverage.seals,
+            coverage.sealed,
+            coverage.unsealed,
+            self._place(coverage.first_unsealed),
+        )
+
+    def _place(self, seq: int | None) -> str | None:
+        """Return file and line of an entry."""
+        if seq is None:
+            return None
+        at = bisect_right(self._firsts, seq) - 1
+        return f"{self._paths[at]}:{seq - self._firsts[at] + 1}"
+
+
+def _without_copies(chain: Chain) -> Chain:
+    """Return the chain with one of those files of a number that are the same in every byte: archived, not removed."""
+    kept: list[Path] = []
+    for path in chain.files:
+        if not kept or number_of(kept[-1]) != number_of(path) or not cmp(kept[-1], path, shallow=False):
+            kept.append(path)
+    return Chain(chain.name, tuple(kept), chain.directory)
+
+
+def _distrusted(chains: Iterable[ChainReport]) -> Bad | None:
+    """Return the first beginning that nothing speaks for."""
+    for chain in chains:
+        if not chain.trusted and chain.entries:
+            what = f"begins with entry {chain.first}, and neither a checked checkpoint nor a head speaks for that"
+            return Bad(chain.files[0], 1, f"{what}: give the files before it, the public keys or heads")
+    return None
+
+
+def _forged(wanted: Iterable[Kept], keys: Verifier | None) -> Bad | None:
+    """Return the first head whose signature does not hold."""
+    for kept in wanted if keys is not None else ():
+        try:
+            if kept.checkpoint is not None and keys is not None:
+                kept.checkpoint.check(keys)
+        except CheckpointError as error:
+            return Bad(kept.file, kept.line, f"the head {error}")
+    return None
+
+
+def _unmatched(wanted: Iterable[Kept], readings: Sequence[_Reading], place: Path) -> tuple[Bad | None, int]:
+    """Return the first head that is of no entry, and how many are of entries in files that are not here."""
+    first, elsewhere = None, 0
+    matched = set[Kept]().union(*(reading.matched for reading in readings))
+    for kept in wanted:
+        if kept in matched:
+            continue
+        made = kept.checkpoint
+        if made is None:
+            what = f"no entry has the hash {kept.head}: entries were cut off, replaced or recomputed"
+            first = first or Bad(kept.file if kept.line else str(place), kept.line, what)
+            continue
+        chains = [reading for reading in readings if reading.chain.instance == made.instance]
+        if any((reading.walk.first or 1) - 1 > made.seq for reading in chains):
+            elsewhere += 1
+            continue
+        first = first or next((reading.otherwise[kept] for reading in chains if kept in reading.otherwise), None)
+        if first is None and chains:
+            longest = max(chains, key=lambda reading: reading.walk.seq)
+            what = f"ends with entry {longest.walk.seq}, and {kept.where} has entry {made.seq}: entries were cut off"
+            first = Bad(str(longest.chain.files[-1]), 0, what)
+        elif first is None:
+            what = f"there is no journal of {made.instance}, and {kept.where} has entry {made.seq} of it"
+            first = Bad(str(place), 0, what)
+    return first, elsewhere
 
 
 def _is_journal(path: Path) -> bool:
@@ -117,81 +341,3 @@ def _is_journal(path: Path) -> bool:
                 continue
             return True
     return empty
-
-
-def _walk(path: Path, wanted: frozenset[str], keys: Verifier | None) -> _Chain:
-    """Follow the chain of one file up to its end or its first bad entry."""
-    prev, seq, unclean, anchors, closed = GENESIS, 0, 0, set[str](), True
-    bad, seals = None, _Seals(path, keys)
-    with path.open("rb") as file:
-        for raw in file:
-            if not raw.endswith(b"\n"):
-                what = "is unfinished: the instance was killed while writing it, or is writing it now"
-            else:
-                what = fault(raw[:-1], seq + 1, prev) or ""
-            if what:
-                bad = Bad(str(path), seq + 1, f"the entry {what}")
-                break
-            kind = outline(raw).kind
-            try:
-                seals.read(kind, raw, seq + 1)
-            except SealError as error:
-                bad = Bad(str(path), seq + 1, f"the seal {error}")
-                break
-            seq, prev = seq + 1, hash_of(raw[:-1])
-            seals.heads += bytes.fromhex(prev.decode())
-            unclean += kind == OPEN and not closed
-            closed = kind == CLOSE
-            if wanted and (head := prev.decode()) in wanted:
-                anchors.add(head)
-    return _Chain(seq, prev.decode(), bad, unclean, frozenset(anchors), seals)
-
-
-class _Seals:
-    """What the seals of one file say, while it is read."""
-
-    def __init__(self, path: Path, keys: Verifier | None) -> None:
-        self.seals = self.sealed = 0
-        self.heads = bytearray(bytes.fromhex(GENESIS.decode()))
-        """Hashes of the entries from the one on that the last seal names, 32 bytes each."""
-        self._path, self._keys, self._leaves = path, keys, Unsealed()
-
-    @property
-    def unsealed(self) -> int:
-        return self._leaves.missed + len(self._leaves)
-
-    @property
-    def first_unsealed(self) -> str:
-        return f"{self._path}:{self._leaves.first}"
-
-    def read(self, kind: str, raw: bytes, line: int) -> None:
-        """Take an entry; of a seal check what it says. Raises SealError."""
-        if kind in LEAVES:
-            self._leaves.add(kind, parse(raw).facts, line)
-        elif kind == SEAL:
-            seal = Seal.of(parse(raw).facts)
-            self._signed(seal)
-            self._follows(seal)
-            self.sealed += len(self._leaves.cover(seal))
-            self.seals += 1
-
-    def _signed(self, seal: Seal) -> None:
-        if self._keys is None:
-            return
-        key = self._keys.key(seal.key)
-        if key is None:
-            raise SealError(f"is signed by the key {seal.key!a}, which is not one of those given")
-        if not holds(key.public, seal.signed, seal.signature):
-            raise SealError(f"has a signature that is not the key's ({key.id}): the seal or the signature was changed")
-        if not key.in_use(seal.sealed):
-            raise SealError(f"is signed on {moment(seal.sealed)} by the key {key.id}, which was not in use then")
-
-    def _follows(self, seal: Seal) -> None:
-        """The entry that the seal names must stand before it: with it all before that one is as it was."""
-        wanted = bytes.fromhex(seal.head)
-        at = self.heads.find(wanted)
-        while at % 32 and at >= 0:
-            at = self.heads.find(wanted, at + 1)
-        if at < 0:
-            raise SealError("names an entry before it that is not there: the chain was recomputed")
-        del self.heads[:at]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from guard.evidence.entry import SUFFIX, Entry, parse
+from guard.evidence.entry import Entry, parse
+from guard.evidence.journals import journals
 from guard.exchange.outcome import Outcome, recorded_outcome, stricter
 from guard.exchange.recorded import Untold, redecide_recorded
 from guard.exchange.snapshot import Snapshot
@@ -105,18 +106,17 @@ def _again(entry: Entry, candidate: Snapshot, active: Snapshot) -> Outcome | Unt
         return Untold("its entry is not as this release writes them; guard audit verify tells whether it was changed")
 
 
-def journals(directory: Path) -> Iterator[Entry]:
+def entries(directory: Path) -> Iterator[Entry]:
     """Yield the entries of every journal in ``directory``; lines that are none are left to ``guard audit verify``.
 
     Raises OSError for a journal that cannot be read.
     """
-    for path in sorted(directory.glob(f"*{SUFFIX}")):
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    yield parse(line)
-                except msgspec.MsgspecError:
-                    continue
+    for chain in journals(directory):
+        for line in chain.lines():
+            try:
+                yield parse(line.raw)
+            except msgspec.MsgspecError:
+                continue
 
 
 def _turn(before: Outcome, after: Outcome) -> Turn:

@@ -20,6 +20,10 @@ def named_files(data: dict[str, Any]) -> Iterator[Location]:
         key = entry.get("key") if isinstance(entry, dict) else None
         if isinstance(key, str) and not is_public_key(key):
             yield "usage", "attestors", index, "key"
+    evidence = data.get("evidence")
+    heads = evidence.get("heads") if isinstance(evidence, dict) else None
+    for index in range(len(heads) if isinstance(heads, list) else 0):
+        yield from (("evidence", "heads", index, name) for name in ("token_file", "ca"))
     identity = data.get("identity")
     assertions = identity.get("assertions") if isinstance(identity, dict) else None
     for index in range(len(assertions) if isinstance(assertions, list) else 0):

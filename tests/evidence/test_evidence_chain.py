@@ -158,7 +158,7 @@ def test_a_disk_that_refuses_is_said_and_nothing_is_lost_when_it_recovers(tmp_pa
     def refuse_for_good() -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("guard.evidence.chain.os.write", refuse)
+    monkeypatch.setattr("guard.evidence.live.os.write", refuse)
     refused = 0
     for number in range(10):
         try:
@@ -189,7 +189,7 @@ def test_closing_on_a_dead_disk_raises_and_a_later_start_is_sound(tmp_path, monk
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("guard.evidence.chain.os.write", refuse)
+        patch.setattr("guard.evidence.live.os.write", refuse)
         journal.append("decision", {})
         with pytest.raises(JournalError, match="Input/output error"):
             journal.close(timeout=0.0)
@@ -229,7 +229,7 @@ def test_facts_that_are_no_json_leave_a_trace_instead_of_stopping_the_journal(jo
 
 def test_with_fsync_every_batch_reaches_the_medium(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr("guard.evidence.chain.os.fsync", synced.append)
+    monkeypatch.setattr("guard.evidence.live.os.fsync", synced.append)
     journal = Journal(tmp_path, instance="a", clock=Clock(), fsync=True, linger=60)
     journal.start()
     journal.flush()

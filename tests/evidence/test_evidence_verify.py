@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.evidence.entry import GENESIS, link
+from guard.evidence.kept import Kept
 from guard.evidence.verify import NoJournalError, verify
 
 KINDS = st.sampled_from(["decision", "receipt", "reload"])
@@ -34,6 +35,10 @@ def check(data: bytes, **expected):
 
 def head(line: bytes) -> str:
     return line[-67:-3].decode()
+
+
+def kept(line: bytes) -> list[Kept]:
+    return [Kept(head(line), "--head", 0)]
 
 
 @settings(max_examples=100, deadline=None)
@@ -70,21 +75,21 @@ def test_any_removed_repeated_or_moved_entry_is_found(entries, data):
 @given(ENTRIES, st.data())
 def test_a_cut_end_is_invisible_alone_and_found_with_a_head_or_a_length(entries, data):
     lines = build(entries)
-    kept = data.draw(st.integers(1, len(lines) - 1))
-    cut = b"".join(lines[:kept])
+    number = data.draw(st.integers(1, len(lines) - 1))
+    cut = b"".join(lines[:number])
     blind = check(cut)
     assert blind.ok
     assert not blind.anchored
-    assert not check(cut, heads=[head(lines[-1])]).ok
+    assert not check(cut, heads=kept(lines[-1])).ok
     assert not check(cut, length=len(lines)).ok
-    assert check(b"".join(lines), heads=[head(lines[kept - 1]).upper()], length=len(lines)).ok
+    assert check(b"".join(lines), heads=kept(lines[number - 1]), length=len(lines)).ok
 
 
 def test_a_recomputed_chain_is_found_only_with_a_head():
     honest = build([("decision", {"allowed": False}), ("decision", {}), ("stop", {})])
     forged = build([("decision", {"allowed": True}), ("decision", {}), ("stop", {})])
     assert check(b"".join(forged)).ok
-    assert not check(b"".join(forged), heads=[head(honest[1])]).ok
+    assert not check(b"".join(forged), heads=kept(honest[1])).ok
 
 
 def test_an_inserted_forged_entry_is_found():
@@ -114,7 +119,7 @@ def test_a_directory_names_the_bad_file_and_reports_every_head(tmp_path):
     assert (report.first_bad.file, report.first_bad.line) == (str(tmp_path / "b.jsonl"), 1)
     (tmp_path / "b.jsonl").unlink()
     assert verify(tmp_path).ok
-    assert not verify(tmp_path, heads=[head(bad[-1])]).ok
+    assert not verify(tmp_path, heads=kept(bad[-1])).ok
 
 
 def test_runs_that_ended_without_a_close_are_counted():

@@ -7,7 +7,7 @@ import pytest
 from guard.evidence.chain import Journal
 from guard.evidence.entry import Entry
 from guard.exchange.record import Ending, facts, verdict
-from guard.policy.difference import Change, Turn, demands, journals, replay
+from guard.policy.difference import Change, Turn, demands, entries, replay
 from guard.policy.load import load
 from guard.policy.rehearsal.hypothetical import Caller, Request
 from guard.policy.rehearsal.rehearse import rehearse
@@ -61,7 +61,7 @@ class World:
         journal.close()
 
     def replay(self, candidate, since=0.0):
-        return replay(journals(self.directory), self.active.snapshot, candidate.snapshot, since)
+        return replay(entries(self.directory), self.active.snapshot, candidate.snapshot, since)
 
 
 def test_nothing_differs_between_a_policy_and_itself(world):

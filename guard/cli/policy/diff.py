@@ -27,7 +27,7 @@ def diff(
 
     Ends with 1 if one of the two policies cannot be used.
     """
-    from guard.policy.difference import demands, journals, replay
+    from guard.policy.difference import demands, entries, replay
     from guard.policy.wording import wordings
     from guard.provenance.layout import Layout
 
@@ -36,7 +36,7 @@ def diff(
     directory = Layout(Path(active.config.state_dir)).audit
     changes, said = demands(active, proposed), wordings(active, proposed)
     try:
-        replayed = replay(journals(directory), active.snapshot, proposed.snapshot, begin)
+        replayed = replay(entries(directory), active.snapshot, proposed.snapshot, begin)
     except OSError as error:
         typer.echo(f"{error.filename}: cannot be read: {error.strerror}", err=True)
         raise typer.Exit(1) from None

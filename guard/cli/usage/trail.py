@@ -40,23 +40,26 @@ def put_on_record(config: "Config | None", deeds: Sequence[Deed], chain: str) ->
     is no chain, which goes to standard error.
     """
     from guard.evidence.chain import Journal, JournalError
+    from guard.evidence.signing import Signer, SigningError
     from guard.provenance.layout import Layout
 
     if config is None or not config.evidence.audit:
         why = "no configuration names one (--config)" if config is None else "evidence.audit is off"
         print(f"This is in no audit chain, as {why}: keep what is printed.", file=sys.stderr)
         return
-    directory = Layout(Path(config.state_dir).absolute()).audit
+    layout = Layout(Path(config.state_dir).absolute())
+    directory = layout.audit
     try:
         with _turn(directory):
-            journal = Journal(directory, instance=chain, fsync=config.evidence.fsync)
+            signer = Signer(layout.signing)
+            journal = Journal(directory, instance=chain, fsync=config.evidence.fsync, signer=signer)
             journal.start()
             try:
                 for deed in deeds:
                     journal.append(deed.kind, deed.facts)
             finally:
                 journal.close()
-    except (JournalError, OSError) as error:
+    except (JournalError, SigningError, OSError) as error:
         reason = f"{directory}: {error.strerror}" if isinstance(error, OSError) else error
         print(f"nothing was changed, as it cannot be put on record: {reason}", file=sys.stderr)
         raise typer.Exit(EX_CANTCREAT) from error

@@ -152,7 +152,7 @@ def _explained(outcome: Outcome, licenses: Sequence[License]) -> Explained:
     refusals = [*((outcome.refusal,) if outcome.refusal is not None else ()), *outcome.shadowed]
     cited: dict[Citation, None] = {}
     for refusal in refusals:
-        cited.update(dict.fromkeys(_within(citations(refusal.facts(), licenses), refusal)))
+        cited.update(dict.fromkeys(narrowed(citations(refusal.facts(), licenses), refusal.code.value)))
     for _, finding, ruling in outcome.findings:
         named = {"license": ruling.license, "clause": ruling.clause, "category": finding.category}
         cited.update(dict.fromkeys(citations(named, licenses)))
@@ -174,8 +174,9 @@ _ABOUT = {
 """What the facts under a clause are narrowed to, where the code says which of them decided."""
 
 
-def _within(found: Sequence[Citation], refusal: Refusal) -> Sequence[Citation]:
-    about = _ABOUT.get(refusal.code.value, set())
+def narrowed(found: Sequence[Citation], code: str) -> Sequence[Citation]:
+    """Return those of ``found`` that a refusal with the error code ``code`` is about; all, if none is."""
+    about = _ABOUT.get(code, set())
     return [citation for citation in found if citation.about in about] or found
 
 

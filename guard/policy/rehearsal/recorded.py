@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from guard.evidence.entry import SUFFIX, Entry, parse
+from guard.evidence.entry import Entry, parse
+from guard.evidence.journals import journals
 from guard.licensing.citation import Citation, cite_duty
 from guard.licensing.license import License
 from guard.policy.rehearsal.explanation import citations
@@ -46,19 +47,18 @@ def find(directory: Path, reference: str) -> Recorded | None:
     needle = reference.encode()
     decision: list[tuple[Entry, str]] = []
     receipts: list[tuple[Entry, str]] = []
-    for path in sorted(directory.glob(f"*{SUFFIX}")):
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if needle not in line:
-                    continue
-                try:
-                    entry = parse(line)
-                except msgspec.MsgspecError:  # unfinished, or no entry: `guard audit verify` says so
-                    continue
-                if entry.kind == "decision" and entry.facts.get("reference") == reference:
-                    decision.append((entry, f"{path}:{number}"))
-                elif entry.kind == "receipt" and request_of(str(entry.facts.get("id"))) == reference:
-                    receipts.append((entry, f"{path}:{number}"))
+    for chain in journals(directory):
+        for path, number, line in chain.lines():
+            if needle not in line:
+                continue
+            try:
+                entry = parse(line)
+            except msgspec.MsgspecError:  # unfinished, or no entry: `guard audit verify` says so
+                continue
+            if entry.kind == "decision" and entry.facts.get("reference") == reference:
+                decision.append((entry, f"{path}:{number}"))
+            elif entry.kind == "receipt" and request_of(str(entry.facts.get("id"))) == reference:
+                receipts.append((entry, f"{path}:{number}"))
     if not decision and not receipts:
         return None
     places = tuple(place for _, place in (*decision, *receipts))
@@ -74,26 +74,38 @@ def tell(recorded: Recorded, packs: Mapping[str, License]) -> Iterator[Told]:
         licenses = " + ".join(id_ for id_, _ in facts["licenses"])
         yield Told(f"model {facts['model']}, under {licenses or 'no known license'}, purpose {facts['purpose']}")
         return
-    facts = recorded.decision.facts
-    licensed = [packs[id_] for id_ in facts["licenses"] if id_ in packs]
+    yield from tell_decision(recorded.decision.facts, packs)
+
+
+def tell_decision(facts: Mapping[str, Any], packs: Mapping[str, License]) -> Iterator[Told]:
+    """Yield what the facts of a ``decision`` entry say, with what ``packs`` say under the clauses.
+
+    A request that was turned away before it was read has no model, no identity and no findings.
+    """
+    if "model" in facts:
+        yield from _whose(facts, packs)
+    licensed = [packs[id_] for id_ in facts.get("licenses", ()) if id_ in packs]
+    for finding in facts.get("findings", ()):
+        category = f"{finding['category']} {CATEGORIES.get(finding['category'], '')}".rstrip()
+        place = f"{finding['path'] or finding['source']}, characters {finding['start']}-{finding['end']}"
+        says = f"rule {finding['rule']} ({category}) found in the {finding['direction']} {place}: {finding['action']}"
+        yield Told(says, citations(finding, licensed))
+    for text in facts.get("obligations", ()):
+        yield Told(f"owed: {text}", tuple(fact for item in licensed for fact in cite_duty(item, text)))
+    yield from (Told(f"not evaluated: {reason.replace('_', ' ')}") for reason in facts.get("not_evaluated", ()))
+    for refusal in facts.get("shadowed", ()):
+        yield Told(f"only recorded, in shadow: {_refused(refusal)}", citations(refusal, licensed))
+    if facts["refused"] is not None:
+        yield Told(f"refused: {_refused(facts['refused'])}", citations(facts["refused"], licensed))
+
+
+def _whose(facts: Mapping[str, Any], packs: Mapping[str, License]) -> Iterator[Told]:
     yield Told(f"model {facts['model']}, under {' + '.join(facts['licenses']) or 'no known license'}")
     yield from (Told(f"license {id_} is not among the packs here") for id_ in facts["licenses"] if id_ not in packs)
     identity = facts["identity"]
     tenant = f", tenant {identity['tenant']}" if identity["tenant"] else ""
     who = f"user {identity['user']} (a pseudonym)" if identity["user"] else "nobody named"
     yield Told(f"{who}, by {identity['source']} ({identity['assurance']}){tenant}, purpose {identity['purpose']}")
-    for finding in facts["findings"]:
-        category = f"{finding['category']} {CATEGORIES.get(finding['category'], '')}".rstrip()
-        place = f"{finding['path'] or finding['source']}, characters {finding['start']}-{finding['end']}"
-        says = f"rule {finding['rule']} ({category}) found in the {finding['direction']} {place}: {finding['action']}"
-        yield Told(says, citations(finding, licensed))
-    for text in facts["obligations"]:
-        yield Told(f"owed: {text}", tuple(fact for item in licensed for fact in cite_duty(item, text)))
-    yield from (Told(f"not evaluated: {reason.replace('_', ' ')}") for reason in facts["not_evaluated"])
-    for refusal in facts["shadowed"]:
-        yield Told(f"only recorded, in shadow: {_refused(refusal)}", citations(refusal, licensed))
-    if facts["refused"] is not None:
-        yield Told(f"refused: {_refused(facts['refused'])}", citations(facts["refused"], licensed))
 
 
 def _refused(refusal: Mapping[str, Any]) -> str:
