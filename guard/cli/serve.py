@@ -1,8 +1,8 @@
 """``guard serve``: the sidecar in front of an inference server."""
 
 import logging
-import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,12 +37,16 @@ def serve(
     Ends with 78 for a configuration or key file that cannot be used and 69 for a port or store that cannot.
     """
     from guard.evidence.signing import SigningError
+    from guard.observability.logs import log_to
+    from guard.policy.document import PolicyError
+    from guard.policy.load import load_config
     from guard.policy.locations import configuration
     from guard.transports.admin import AdminExposedError, build_admin, read_token
     from guard.transports.asgi import GuardMiddleware
     from guard.transports.proxy import ProxyApp
     from guard.transports.runtime import Runtime
-    from guard.transports.server import StartupError, run_sidecar
+    from guard.transports.server import Drain, StartupError, run_sidecar
+    from guard.transports.telemetry import TelemetryError
     from guard.transports.upstream import Upstream
     from guard.usage.pseudonym import PseudonymKeyError
 
@@ -56,11 +60,12 @@ def serve(
         "state_dir": str(state_dir) if state_dir is not None else None,
         "candidate": str(candidate.absolute()) if candidate is not None else None,
     }
-    logging.basicConfig(level=os.environ.get("GUARD_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s")
-    # Each port is a uvicorn server that would tell of its start and end in the same words; Guard says both once.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     overrides = {name: value for name, value in given.items() if value is not None}
-    runtime = Runtime(configuration(config), overrides, last_good=last_good)
+    path = configuration(config)
+    with suppress(PolicyError):  # the runtime says what is wrong with the file; its last good copy may do
+        log_to(sys.stderr, load_config(path, overrides).observability)
+    runtime = Runtime(path, overrides, last_good=last_good)
+    log_to(sys.stderr, runtime.config.observability)
     settings = runtime.config
     limits = settings.upstream_timeouts
     try:
@@ -88,11 +93,12 @@ def serve(
             settings.admin,
             on_ready=_ready,
             reload=runtime.reload,
+            drain=Drain(settings.drain.delay, settings.drain.seconds, runtime.drain, guarded.cut_short),
         )
     except StartupError as error:
         print(f"guard cannot start: {guarded.failure or error}", file=sys.stderr)
-        keyless = isinstance(guarded.failure, (PseudonymKeyError, SigningError))
-        raise typer.Exit(EX_CONFIG if keyless else EX_UNAVAILABLE) from error
+        misconfigured = isinstance(guarded.failure, (PseudonymKeyError, SigningError, TelemetryError))
+        raise typer.Exit(EX_CONFIG if misconfigured else EX_UNAVAILABLE) from error
     logging.getLogger("guard").info("stopped")
 
 

@@ -9,6 +9,7 @@ from guard.exchange.refusal import SHADOWED, Code, Refusal
 from guard.exchange.services import Services
 from guard.exchange.snapshot import Entitlement, Mode, ModelPolicy, Ruling, Snapshot
 from guard.exchange.tenant import Tenant
+from guard.exchange.trace import Trace
 from guard.exchange.unscanned import PartAction, UnscannedPart
 from guard.screening.findings import Finding
 from guard.screening.segments import Direction, Segment
@@ -69,6 +70,8 @@ class Exchange:
     """True if the user was counted for this answer: the first this process knew of in the period."""
     answered: bool = False
     """True once the sighting of the user is durable and a 2xx may leave."""
+    trace: Trace | None = None
+    """Whoever traces the request, if it is traced."""
 
     def refuse(self, refusal: Refusal) -> Refusal | None:
         """Return ``refusal`` with its reference if it is to be enforced; in shadow note it and return None.

@@ -38,6 +38,8 @@ class Ending(StrEnum):
     """The inference server failed."""
     CLIENT = "client"
     """The client went away."""
+    DRAINED = "drained"
+    """Guard was told to end, and the answer was not whole when its time was over."""
 
 
 class ServedChoice(NamedTuple):
@@ -82,10 +84,14 @@ def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = 
         meter.parts(part.kind.value, OUTCOMES[action], 1)
     for license, _ in exchange.unaccepted:
         meter.unaccepted(license)
-    audit = exchange.services.audit
-    notable = decided is not Verdict.ALLOW or exchange.obligations or exchange.marked
+    audit, remarkable = exchange.services.audit, decided is not Verdict.ALLOW or ending is Ending.DRAINED
+    notable = remarkable or exchange.obligations or exchange.marked
     if audit is not None and (notable or exchange.snapshot.every_decision):
         audit.append("decision", facts(exchange, decided, ending))
+    if remarkable and exchange.services.notable is not None:
+        exchange.services.notable(exchange, decided, ending)
+    if exchange.trace is not None:
+        exchange.trace.decided(exchange, decided, ending)
     if exchange.answered:
         _account(exchange, served)
     observe(exchange, served)
@@ -135,6 +141,7 @@ def facts(exchange: Exchange, decided: Verdict, ending: Ending) -> dict[str, Any
         ],
         "findings": finding_facts(exchange),
         "given": given(exchange),
+        **({"trace": exchange.trace.id} if exchange.trace is not None else {}),
     }
 
 

@@ -13,6 +13,7 @@ from guard.usage.pseudonym import Pseudonyms
 if TYPE_CHECKING:
     from guard.exchange.assess import AnswerAssessor, Assessor
     from guard.exchange.exchange import Exchange
+    from guard.exchange.record import Ending, Verdict
 
 
 class Meter(Protocol):
@@ -140,3 +141,5 @@ class Services:
     """Checks of finished answers."""
     unrecorded: Unrecorded | None = None
     """None where there are receipts, or nobody counts what has none."""
+    notable: "Callable[[Exchange, Verdict, Ending], None] | None" = None
+    """Is told of every exchange that was refused, flagged, cut or not evaluated; None where nobody wants to know."""

@@ -260,6 +260,8 @@ class Snapshot:
     force shows that there were few enough, else ``missing``, ``open`` or ``beyond``."""
     attestations: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The words of what is attested, by (license, threshold), with who states it."""
+    attested_until: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The last day (``2026-11-22``) of what shows it, by (license, threshold), where that has one."""
     license_drift: Mapping[str, bool] = field(default_factory=dict)
     """By license id, where license files beside the weights were looked at: True if one is not the license's text."""
     shadowed_codes: frozenset[Code] = frozenset()

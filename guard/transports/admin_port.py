@@ -5,7 +5,7 @@ from socket import socket
 from typing import Any, Self
 
 from guard.transports.listener import Address, bind, release
-from guard.transports.server import QuietServer
+from guard.transports.quiet import QuietServer
 
 
 class AdminPort:

@@ -22,6 +22,7 @@ from guard.exchange.exchange import Exchange
 from guard.exchange.record import Ending, ServedChoice, record
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.screen_output import KeptOutputScreen, OutputScreen
+from guard.exchange.trace import step
 from guard.transports.beside import Beside, wants
 from guard.transports.failure import UpstreamError
 from guard.transports.finished import FinishedChecks
@@ -55,6 +56,9 @@ DROPPED = frozenset(
 
 UNUSABLE = "The model server did not give a usable answer."
 """All a client is told when the server behind fails."""
+
+ENDING = "The server is being stopped; ask again."
+"""What a client is told whose answer had not begun when the time to finish was over."""
 
 LARGEST_ERROR = 256 * 1024
 """Bytes of an error body of the server behind that are worth passing on."""
@@ -90,6 +94,20 @@ class GuardedAnswer:
         self._member = self._notices.member if "body" in carriers else b""
         """What the first event, or the answer, is still to carry."""
 
+    async def cut_short(self) -> None:
+        """End the answer although it is not whole, because Guard has to end: 503 before its first byte, the protocol's
+        own ending for a failure after it. The server behind is told that nobody listens any more.
+        """
+        if self._done:
+            return
+        self._ending = Ending.DRAINED
+        if not self._begun:
+            await self._refuse(self._unavailable(503, ENDING))
+        elif self._stream is not None:
+            self._done = True
+            await self._out({"type": "http.response.body", "body": self._stream.abort(), "more_body": False})
+            self._incoming.cut()
+
     async def run(self, app: Callable[..., Awaitable[None]], scope: Scope) -> None:
         """Let ``app`` answer through this object, and end the answer correctly whatever becomes of it."""
         beside = self._beside = self._assess()
@@ -102,7 +120,8 @@ class GuardedAnswer:
         except UpstreamError as error:
             await self._break_off(error.status, str(error))
         except asyncio.CancelledError:
-            self._ending = Ending.CLIENT
+            if self._ending is not Ending.DRAINED:
+                self._ending = Ending.CLIENT
             raise
         except Exception as error:
             # Its text and trace may quote the prompt: they are for whoever asks for debugging, not for every log.
@@ -123,7 +142,8 @@ class GuardedAnswer:
         """Return when nothing has to wait for the checks any more; ``_done`` is set if nothing is to be sent."""
         began = time.perf_counter()
         if not beside.spoken:
-            await beside.verdict(self._incoming)
+            with step(self._exchange.trace, "wait_for_checks"):
+                await beside.verdict(self._incoming)
         self._beside = None
         if self._done:
             return
@@ -205,6 +225,8 @@ class GuardedAnswer:
             return
         if self._held_since:
             self._runtime.metrics.holdback(now - self._held_since)
+            if self._exchange.trace is not None:
+                self._exchange.trace.held(now - self._held_since)
             self._held_since = 0.0
         if not await self._begin():
             return
@@ -234,6 +256,9 @@ class GuardedAnswer:
         self._served = [ServedChoice(*choice) for choice in surface.answered(answer)]
         if self._finished is not None:
             refusal = await self._finished.verdict(self._served)
+            if self._done:  # cut short meanwhile
+                self._served = ()
+                return
             if refusal is not None:
                 self._served = ()
                 await self._refuse(refusal)
@@ -300,7 +325,8 @@ class GuardedAnswer:
             self._ending, self._done = Ending.CLIENT, True
             return
         self._ending = Ending.UPSTREAM
-        log.warning("upstream: %s, reference %s", why, self._exchange.head.reference)
+        reference = self._exchange.head.reference
+        log.warning("upstream: %s, reference %s", why, reference, extra={"reference": reference})
         if self._begun and self._stream is not None:
             out = self._stream.abort()
             await self._out({"type": "http.response.body", "body": out, "more_body": False})
@@ -309,8 +335,8 @@ class GuardedAnswer:
             await self._refuse(self._unavailable(status))
         self._incoming.cut()
 
-    def _unavailable(self, status: int) -> Refusal:
-        return Refusal(status, Code.UPSTREAM_UNAVAILABLE, UNUSABLE, reference=self._exchange.head.reference)
+    def _unavailable(self, status: int, message: str = UNUSABLE) -> Refusal:
+        return Refusal(status, Code.UPSTREAM_UNAVAILABLE, message, reference=self._exchange.head.reference)
 
     async def _refuse(self, refusal: Refusal) -> None:
         self._begun = self._done = True

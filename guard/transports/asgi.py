@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guard.exchange.count import ask_ledger, settle
 from guard.exchange.exchange import Exchange
@@ -26,6 +26,7 @@ from guard.exchange.order import BEFORE_FORWARD, BEFORE_TEXT, walk
 from guard.exchange.record import Ending, record
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.screen_prompt import unavailable
+from guard.exchange.trace import step
 from guard.screening.segments import Segment, Source
 from guard.transports.answer import GuardedAnswer
 from guard.transports.incoming import BodyTooLarge, ClientGone, Crowded, Incoming, read_body
@@ -37,6 +38,9 @@ from guard.wire import refusals, surfaces
 from guard.wire.body import decode
 from guard.wire.dialect import Malformed
 from guard.wire.requests.masking import mask_prompt
+
+if TYPE_CHECKING:
+    from guard.observability.trace import RequestTrace
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -87,6 +91,8 @@ class GuardMiddleware:
         self.runtime = runtime
         self.failure: Exception | None = None
         """Why it did not start."""
+        self._answers: set[GuardedAnswer] = set()
+        """Those on their way out."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -135,14 +141,34 @@ class GuardMiddleware:
         headers = tuple(scope["headers"])
         head = Head(scope["method"], scope["path"], headers, self._peer(scope, headers), new_reference(), started)
         match = surfaces.match(head.method, head.path)
+        tracing = self.runtime.tracing
+        if tracing is None:
+            await self._answer(match, head, scope, receive, send, None)
+            return
+        trace = tracing.begin(head, None if isinstance(match, surfaces.Refused) else head.path)
+        try:
+            await self._answer(match, head, scope, receive, trace.watching(send), trace)
+        finally:
+            trace.end()
+
+    async def _answer(
+        self,
+        match: surfaces.Match,
+        head: Head,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        trace: "RequestTrace | None",
+    ) -> None:
         if isinstance(match, surfaces.Refused):
-            await self._turn_away(head, send, match.denial, match.allow)
+            await self._turn_away(head, send, match.denial, trace, match.allow)
         elif match.optional is not None and match.optional not in self.runtime.snapshot.surface.enabled:
-            await self._turn_away(head, send, match.closed())
+            await self._turn_away(head, send, match.closed(), trace)
         elif isinstance(match, surfaces.Passthrough):
-            await pass_through(self.app, match, head, scope, receive, send, self.runtime)
+            app = self.app if trace is None else trace.around(self.app)
+            await pass_through(app, match, head, scope, receive, send, self.runtime)
         else:
-            await self._serve(match, head, scope, receive, send)
+            await self._serve(match, head, scope, receive, send, trace)
 
     def _peer(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> str:
         """Return the address of the hop that sent the request; empty where a header may have written it."""
@@ -151,12 +177,24 @@ class GuardMiddleware:
             return ""
         return str(client[0])
 
-    async def _turn_away(self, head: Head, send: Send, refusal: Refusal, allow: str = "") -> None:
+    async def cut_short(self) -> None:
+        """End every answer that is still on its way out, by the rules of its protocol; return when they have ended."""
+        await asyncio.gather(*(answer.cut_short() for answer in list(self._answers)), return_exceptions=True)
+
+    async def _turn_away(
+        self, head: Head, send: Send, refusal: Refusal, trace: "RequestTrace | None", allow: str = ""
+    ) -> None:
         refusal = refusal.referenced(head.reference)
         self.runtime.turned_away(refusal)
+        if trace is not None:
+            trace.refused(refusal)
         await send_refusal(send, refusal, surfaces.error_shape(head.path), allow)
 
-    async def _serve(self, surface: surfaces.Surface, head: Head, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, surface: surfaces.Surface, head: Head, scope: Scope, receive: Receive, send: Send,
+        trace: "RequestTrace | None",
+    ) -> None:  # fmt: skip
+        app = self.app if trace is None else trace.around(self.app)
         snapshot, services = self.runtime.snapshot, self.runtime.services
         limits = snapshot.surface
         exchange: Exchange | None = None
@@ -165,7 +203,9 @@ class GuardMiddleware:
             raw = await read_body(head, receive, limits.max_body)
             document = decode(raw, head.header(b"content-type"), max_depth=limits.max_depth)
             exchange = Exchange(snapshot, services, head, surface.parse(document))
-            refusal = await self._decide(exchange, scope)
+            if trace is not None and trace.recording:
+                exchange.trace = trace
+            refusal = await self._decide(exchange, app, scope)
             if refusal is None and exchange.masking:
                 refusal = mask_prompt(exchange, surface.parse)
             if refusal is None:
@@ -179,24 +219,35 @@ class GuardMiddleware:
             refusal = unavailable()
         try:
             if exchange is None or refusal is not None:
-                await self._refuse(surface, head, send, exchange, refusal or unavailable())
+                refusal = refusal or unavailable()
+                if trace is not None:
+                    trace.refused(refusal)
+                await self._refuse(surface, head, send, exchange, refusal)
                 return
             incoming = Incoming(body, receive)
             answer = GuardedAnswer(surface, exchange, send, incoming, self.runtime)
             self.runtime.metrics.overhead("request", time.perf_counter() - head.started)
-            await answer.run(self.app, self._forwarded(scope, exchange, body))
+            self._answers.add(answer)
+            try:
+                await answer.run(app, self._forwarded(scope, exchange, body))
+            finally:
+                self._answers.discard(answer)
         finally:
             if exchange is not None:
                 settle(exchange)
 
-    async def _decide(self, exchange: Exchange, scope: Scope) -> Refusal | None:
+    async def _decide(self, exchange: Exchange, app: ASGIApp, scope: Scope) -> Refusal | None:
         """Walk the steps; token prompts are turned into text between those that need none and those that read it."""
         refusal = walk(exchange, BEFORE_TEXT)
         if refusal is None and exchange.undecided:
-            refusal = await _asked(exchange)
+            with step(exchange.trace, "ask_ledger"):
+                refusal = await _asked(exchange)
         if refusal is None and exchange.inquiry.token_prompts:
-            refusal = await self._detokenize(exchange, scope)
-        return refusal or walk(exchange, BEFORE_FORWARD)
+            refusal = await self._detokenize(exchange, app, scope)
+        if exchange.trace is None:
+            return refusal or walk(exchange, BEFORE_FORWARD)
+        with exchange.trace.step("screen_prompt"):
+            return refusal or walk(exchange, BEFORE_FORWARD)
 
     async def _refuse(
         self, surface: surfaces.Surface, head: Head, send: Send, exchange: Exchange | None, refusal: Refusal
@@ -226,7 +277,7 @@ class GuardMiddleware:
         headers.append((b"content-length", str(len(body)).encode()))
         return {**scope, "headers": headers, "query_string": b""}
 
-    async def _detokenize(self, exchange: Exchange, scope: Scope) -> Refusal | None:
+    async def _detokenize(self, exchange: Exchange, app: ASGIApp, scope: Scope) -> Refusal | None:
         """Add the text of prompts given as token ids to the segments, or refuse: ids bypass every text rule."""
         if len(exchange.inquiry.token_prompts) > MOST_TOKEN_PROMPTS:
             message = f"Too many prompts of token ids; allowed: {MOST_TOKEN_PROMPTS}."
@@ -236,7 +287,7 @@ class GuardMiddleware:
             query: dict[str, Any] = {"tokens": tokens}
             if exchange.inquiry.model is not None:
                 query["model"] = exchange.inquiry.model
-            status, answer = await ask(self.app, asking, "/detokenize", query)
+            status, answer = await ask(app, asking, "/detokenize", query)
             text = answer.get("prompt") if isinstance(answer, dict) else None
             if status != 200 or not isinstance(text, str):
                 # Not a matter of license: in shadow mode too Guard forwards only what it can read.

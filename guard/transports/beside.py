@@ -15,6 +15,7 @@ from guard.exchange.late import record_late
 from guard.exchange.refusal import Refusal
 from guard.exchange.screen_prompt import judge_prompt, unavailable
 from guard.exchange.snapshot import Mode
+from guard.exchange.trace import step
 from guard.screening.findings import Action
 from guard.screening.neural.settling import acquitted
 from guard.transports.incoming import Incoming
@@ -170,7 +171,8 @@ async def _assessed(assessor: Assessor, exchange: Exchange) -> Refusal | None:
     model = exchange.model
     assert model is not None, "an exchange that is forwarded was admitted"
     try:
-        findings = await assessor.assess(exchange.texts)
+        with step(exchange.trace, "screen_neural" if assessor.settles else "ask_judge"):
+            findings = await assessor.assess(exchange.texts)
     except Unassessed as error:
         exchange.not_evaluated.append(error.reason)
         findings, gap = list(error.findings), True

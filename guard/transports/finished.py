@@ -12,6 +12,7 @@ from guard.exchange.refusal import Refusal
 from guard.exchange.screen_output import note_output
 from guard.exchange.screen_prompt import aup_refusal, unavailable
 from guard.exchange.snapshot import Mode
+from guard.exchange.trace import step
 from guard.screening.findings import Action
 from guard.screening.segments import Segment, Source
 from guard.transports.beside import LateChecks, wants
@@ -73,7 +74,8 @@ async def _checked(
     model, gap = exchange.model, False
     assert model is not None, "an exchange that was answered was admitted"
     try:
-        findings = list(await assessor.assess_answer(exchange.texts, answer))
+        with step(exchange.trace, "ask_judge"):
+            findings = list(await assessor.assess_answer(exchange.texts, answer))
     except Unassessed as error:
         exchange.not_evaluated.append(error.reason)
         findings, gap = list(error.findings), True

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request's line and headers; one read more may be held before it is noticed."""
@@ -113,9 +114,19 @@ def _bind_unix(path: str) -> socket.socket:
     return listener
 
 
+class Connections(ServerState):
+    """uvicorn's state of a server, and whether its connections are to be used no further."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draining = False
+        """True: every answer closes its connection, so that clients open their next one elsewhere."""
+
+
 class ClientProtocol(HttpToolsProtocol):
     """uvicorn's httptools protocol with the two limits it lacks: the size of a head, and silence within a request."""
 
+    server_state: Connections
     heard = True
     head_bytes = 0
     in_head = True
@@ -136,9 +147,11 @@ class ClientProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Stop counting the head and serve the request."""
+        """Stop counting the head and serve the request, on a server that is to end as the connection's last."""
         self.in_head = False
         super().on_headers_complete()
+        if self.server_state.draining and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         """Note that the connection is idle: uvicorn's own keep-alive time-out watches it from here."""

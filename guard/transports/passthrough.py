@@ -64,7 +64,8 @@ async def pass_through(
     except BodyTooLarge as error:
         refusal = Refusal(413, Code.MALFORMED, str(error), reference=head.reference)
     except Exception as error:  # noqa: BLE001 - in-process, anything the server behind may raise; its text stays here
-        log.warning("upstream: %s: %s, reference %s", type(error).__name__, error, head.reference)
+        what = f"{type(error).__name__}: {error.reason}" if isinstance(error, UpstreamError) else type(error).__name__
+        log.warning("upstream: %s, reference %s", what, head.reference, extra={"reference": head.reference})
         status = error.status if isinstance(error, UpstreamError) else 502
         if answer is not None and answer.status in {503, 504}:
             status = answer.status

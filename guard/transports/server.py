@@ -3,20 +3,25 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from socket import socket
 from typing import Any
 
-import uvicorn
 import uvloop
 
-from guard.transports.listener import Address, ClientProtocol, StartupError, bind, close_silent, release
+from guard.observability.logs import note_unhandled
+from guard.transports.listener import Address, StartupError, bind, close_silent, release
+from guard.transports.quiet import QuietServer
 
-__all__ = ["Bound", "StartupError", "run_sidecar", "serve_sidecar"]
+__all__ = ["Bound", "Drain", "StartupError", "run_sidecar", "serve_sidecar"]
 
 log = logging.getLogger("guard.server")
+
+EX_KILLED = 143
+"""As shells count the end by SIGTERM: 128 and its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +32,17 @@ class Bound:
     admin: Address | None
 
 
-class QuietServer(uvicorn.Server):
-    """A uvicorn server whose signals are handled by ``serve_sidecar``, and that says when it is up."""
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """How serving ends: readiness goes at once, the client port ``delay`` seconds later, answers have ``seconds`` more.
 
-    def __init__(self, app: Any, *, grace: float, lifespan: Any) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=ClientProtocol,
-                ws="none",
-                interface="asgi3",
-                lifespan=lifespan,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,  # X-Forwarded-For is a claim; the identity policy decides whom to believe
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=max(1, round(grace)),
-            )
-        )
-        self.up = asyncio.Event()
+    ``begin`` is called when the end begins, ``cut`` when answers that are not whole are to be ended.
+    """
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the signals alone."""
-        yield
-
-    async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Start and say so."""
-        await super().startup(sockets)
-        self.up.set()
+    delay: float = 0.0
+    seconds: float = 30.0
+    begin: Callable[[], None] = lambda: None
+    cut: Callable[[], Awaitable[None]] | None = None
 
 
 def run_sidecar(
@@ -67,11 +53,12 @@ def run_sidecar(
     *,
     on_ready: Callable[[Bound], None] | None = None,
     reload: Callable[[], Awaitable[object]] | None = None,
-    grace: float = 30.0,
+    drain: Drain = Drain(),
 ) -> None:
     """Serve until SIGTERM or SIGINT on an event loop of its own; see ``serve_sidecar``."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_sidecar(app, listen, admin_app, admin_listen, on_ready=on_ready, reload=reload, grace=grace))
+        runner.get_loop().set_exception_handler(note_unhandled)
+        runner.run(serve_sidecar(app, listen, admin_app, admin_listen, on_ready=on_ready, reload=reload, drain=drain))
 
 
 async def serve_sidecar(
@@ -82,13 +69,13 @@ async def serve_sidecar(
     *,
     on_ready: Callable[[Bound], None] | None = None,
     reload: Callable[[], Awaitable[object]] | None = None,
-    grace: float = 30.0,
+    drain: Drain = Drain(),
 ) -> None:
     """Serve ``app`` on ``listen`` and ``admin_app`` (None: no admin port) on ``admin_listen`` until SIGTERM or SIGINT.
 
-    ``on_ready`` is called once, when the ports accept connections. On the first signal the client port stops accepting
-    and answers in flight have ``grace`` seconds to finish, while the admin port goes on answering; a second signal ends
-    both at once. SIGHUP awaits ``reload``. ``app`` must speak the lifespan protocol. Returns after all is closed.
+    ``on_ready`` is called once, when the ports accept connections. The first signal begins ``drain``, while the admin
+    port goes on answering; a second one ends delay and waiting, a third everything at once. SIGHUP awaits ``reload``.
+    ``app`` must speak the lifespan protocol. Returns after all is closed.
     Raises StartupError if an address cannot be bound or the app's startup fails, ValueError for what is no address.
     """
     wanted = [("listen", Address.parse(listen))]
@@ -98,10 +85,10 @@ async def serve_sidecar(
     try:
         for name, address in wanted:
             bound.append(bind(address, name))
-        servers = [QuietServer(app, grace=grace, lifespan="on")]
+        servers = [QuietServer(app, grace=drain.seconds, lifespan="on", cut=drain.cut)]
         if len(bound) > 1:
             servers.append(QuietServer(admin_app, grace=1, lifespan="off"))
-        with _signals(servers, reload):
+        with _signals(servers, reload, drain):
             await _serve(
                 servers,
                 [listener for listener, _ in bound],
@@ -135,16 +122,35 @@ async def _serve(
 
 
 @contextlib.contextmanager
-def _signals(servers: list[QuietServer], reload: Callable[[], Awaitable[object]] | None) -> Generator[None, None, None]:
+def _signals(
+    servers: list[QuietServer], reload: Callable[[], Awaitable[object]] | None, drain: Drain
+) -> Generator[None, None, None]:
     """Handle SIGTERM, SIGINT and SIGHUP while the servers run."""
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Future[None]] = set()
+    client, signaled = servers[0], 0
+
+    def leave() -> None:
+        client.should_exit = True
 
     def stop() -> None:
-        if servers[0].should_exit:  # the second time: at once
-            for server in servers:
-                server.should_exit = server.force_exit = True
-        servers[0].should_exit = True
+        nonlocal signaled
+        signaled += 1
+        if signaled == 1:
+            drain.begin()
+            client.server_state.draining = True
+            wait = drain.delay if client.up.is_set() else 0.0
+            log.info("stopping: accepting for %g s, then %g s for answers in flight", wait, drain.seconds)
+            if wait:
+                loop.call_later(wait, leave)
+                return
+        elif signaled == 2:
+            log.warning("stopping at once: answers in flight are cut")
+            client.hurry.set()
+        else:
+            log.warning("ending without closing anything")
+            os._exit(EX_KILLED)
+        leave()
 
     def hang_up() -> None:
         if reload is not None and not reloads:  # one at a time; the one that runs reads what is there now

@@ -15,6 +15,7 @@ import logging
 import os
 from pathlib import Path
 
+from guard.observability.logs import log_inside
 from guard.transports.admin import build_admin, read_token
 from guard.transports.admin_port import AdminPort
 from guard.transports.asgi import ASGIApp, GuardMiddleware, Receive, Scope, Send
@@ -34,12 +35,7 @@ class InsideRuntime(Runtime):
 
     async def start(self) -> None:
         """Open the stores and, in the first process, the admin port. Raises StartupError if that is taken."""
-        if not log.hasHandlers():
-            # vLLM configures its own loggers only: without this nothing would say that Guard is active.
-            handler = logging.StreamHandler()
-            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s guard: %(message)s"))
-            log.addHandler(handler)
-            log.setLevel(logging.INFO)
+        log_inside(self.config.observability)  # vLLM configures its own loggers only
         await super().start()
         if self.config.admin == "off" or not self.stores.first:
             return

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
+from guard.observability.audit import AuditMetrics
 from guard.observability.gauges import (
+    AuditReading,
+    ForecastReading,
     KeySetReading,
     LicenseReading,
     LimitReading,
@@ -27,6 +30,7 @@ CONTRACT = {
     "guard_license_mau_lower": ("license",),
     "guard_license_mau_upper": ("license",),
     "guard_license_mau_limit": ("license", "limit"),
+    "guard_license_limit_users": ("license", "limit", "bound"),
     "guard_license_mau_declared": ("license",),
     "guard_license_threshold_state": ("license", "limit", "state"),
     "guard_license_attested": ("license", "limit"),
@@ -52,17 +56,24 @@ CONTRACT = {
     "guard_policy_info": ("hash",),
     "guard_policy_last_reload_successful": (),
     "guard_policy_last_reload_success_timestamp_seconds": (),
+    "guard_policy_checked_timestamp_seconds": (),
+    "guard_license_forecast_days": ("license", "limit", "bound"),
+    "guard_license_attestation_expires_timestamp_seconds": ("license", "limit"),
     "guard_audit_chain_length": (),
+    "guard_audit_chain_intact": (),
+    "guard_audit_writable": (),
+    "guard_audit_head_sent_timestamp_seconds": (),
+    "guard_index_up": (),
     "guard_build_info": ("version",),
 }
 
 READING = UsageReading(
     licenses=(
         LicenseReading(
-            "llama-3.1", 120, 120, 130, True, (LimitReading("mau", 700_000_000, State.OK),), declared=1000
+            "llama-3.1", 120, 120, 130, True, (LimitReading("mau", 700_000_000, State.OK, 1000, 1130, 1130),), declared=1000
         ),
         LicenseReading(
-            "qwen", 99, 90, None, False, (LimitReading("mau", 100, State.APPROACHING),), lost=2,
+            "qwen", 99, 90, None, False, (LimitReading("mau", 100, State.APPROACHING, 90, 99, None),), lost=2,
             windows=(WindowReading("day", 9, 8, 10), WindowReading("rolling_28", 80, 80, None)),
         ),
     ),
@@ -74,7 +85,11 @@ READING = UsageReading(
     unspooled=4,
     damaged_records=5,
     ledger_replays=6,
-    audit_chain_length=7,
+    audit=AuditReading(7, intact=False, writable=True, head_sent=1_795_000_000.0),
+    index_up=True,
+    policy_checked=1_795_000_100.0,
+    forecasts=(ForecastReading("llama-3.1", "mau", 12, 40), ForecastReading("qwen", "mau", 300, None)),
+    attested_until={("llama-3.1", "mau"): 1_800_000_000.0},
     attested={("llama-3.1", "mau"): True, ("dbrx", "mau"): False},
 )  # fmt: skip
 
@@ -139,6 +154,15 @@ def test_usage_is_read_at_scrape_time():
         if name == "guard_license_threshold_state" and ("license", "qwen") in labels
     }
     assert states == {"ok": 0, "approaching": 1, "over": 0}
+    held = {
+        (dict(labels)["license"], dict(labels)["bound"]): value
+        for (name, labels), value in samples.items()
+        if name == "guard_license_limit_users"
+    }
+    assert held == {
+        ("llama-3.1", "lower"): 1000, ("llama-3.1", "held"): 1130, ("llama-3.1", "upper"): 1130,
+        ("qwen", "lower"): 90, ("qwen", "held"): 99,  # nothing bounds it from above: no number is shown
+    }  # fmt: skip
     windows = {
         (dict(labels)["window"], dict(labels)["bound"]): value
         for (name, labels), value in samples.items()
@@ -207,6 +231,7 @@ def test_several_processes_add_up_and_the_hosts_own_metrics_stay_out(tmp_path):
     program = textwrap.dedent("""
         import sys
         from prometheus_client import CollectorRegistry, Counter
+        from guard.observability.audit import AuditMetrics
         from guard.observability.gauges import *
         from guard.observability.metrics import *
         registry = CollectorRegistry()
@@ -216,6 +241,7 @@ def test_several_processes_add_up_and_the_hosts_own_metrics_stay_out(tmp_path):
         Counter("vllm_requests", "the host's", registry=CollectorRegistry()).inc()
         metrics.request("allow", "served", "llama-3.1")
         metrics.overhead("request", 5e-5)
+        AuditMetrics(registry, heads=True).follow(2, 1)
         if sys.argv[1] == "bad":
             metrics.reloaded(ok=False)
         if sys.argv[1] == "scrape":
@@ -233,6 +259,8 @@ def test_several_processes_add_up_and_the_hosts_own_metrics_stay_out(tmp_path):
     assert 'guard_overhead_seconds_count{phase="request"} 3.0' in shown
     assert 'guard_license_mau{kind="exact",license="llama-3.1"} 120.0' in shown
     assert "guard_policy_last_reload_successful 0.0" in shown
+    assert "guard_audit_refused_total 6.0" in shown
+    assert "guard_audit_head_failures_total 3.0" in shown
     assert "vllm" not in shown
     assert "_created" not in shown
     names = [line.split("{")[0].split(" ")[0] for line in shown.splitlines() if not line.startswith("#")]
@@ -245,3 +273,40 @@ def test_keys_behind_a_url_show_whether_they_are_fetched_and_how_old_they_are():
     label = (("url", "https://idp.example.org/keys"),)
     assert (samples["guard_jwks_up", label], samples["guard_jwks_age_seconds", label]) == (0, 4000)
     assert not any("jwks" in name for name, _ in scrape(full_registry()[0])), "no series without a URL"
+
+
+def test_the_audit_log_is_shown_while_there_is_one():
+    samples = scrape(full_registry()[0])
+    assert [samples[f"guard_audit_{name}", ()] for name in ("chain_length", "chain_intact", "writable")] == [7, 0, 1]
+    assert samples["guard_audit_head_sent_timestamp_seconds", ()] == 1_795_000_000
+    without_heads = READING._replace(audit=AuditReading(7, intact=True, writable=False))
+    names = {name for name, _ in scrape(full_registry(lambda: without_heads)[0])}
+    assert "guard_audit_writable" in names
+    assert "guard_audit_head_sent_timestamp_seconds" not in names
+    off = READING._replace(audit=None, index_up=None)
+    assert not any("audit" in name or "index_up" in name for name, _ in scrape(full_registry(lambda: off)[0]))
+
+
+def test_what_the_audit_log_refused_counts_once_however_often_it_is_looked_at():
+    registry = CollectorRegistry()
+    metrics = AuditMetrics(registry, heads=True)
+    for refused, failures in ((0, 0), (3, 1), (3, 1), (5, 1)):
+        metrics.follow(refused, failures)
+    assert scrape(registry) == {("guard_audit_refused_total", ()): 5, ("guard_audit_head_failures_total", ()): 1}
+    metrics.close()
+    metrics.close()
+    again = AuditMetrics(registry, heads=False)  # the next start: its journal counts from nothing
+    again.follow(1)
+    assert scrape(registry) == {("guard_audit_refused_total", ()): 1}
+
+
+def test_days_until_a_limit_and_until_an_attestation_lapses():
+    samples = scrape(full_registry()[0])
+    days = {
+        (dict(labels)["license"], dict(labels)["bound"]): value
+        for (name, labels), value in samples.items()
+        if name == "guard_license_forecast_days"
+    }
+    assert days == {("llama-3.1", "earliest"): 12, ("llama-3.1", "middle"): 40, ("qwen", "earliest"): 300}
+    at = (("license", "llama-3.1"), ("limit", "mau"))
+    assert samples["guard_license_attestation_expires_timestamp_seconds", at] == 1_800_000_000

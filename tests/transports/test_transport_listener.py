@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from guard.transports.listener import Address, ClientProtocol, StartupError, bind, close_silent, release
+from guard.transports.listener import Address, ClientProtocol, Connections, StartupError, bind, close_silent, release
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,6 @@ class Served:
 
     async def __aenter__(self):
         import uvicorn
-        from uvicorn.server import ServerState
 
         async def app(scope, receive, send):
             more = True
@@ -78,7 +77,7 @@ class Served:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
             await send({"type": "http.response.body", "body": b"ok"})
 
-        self.state = ServerState()
+        self.state = Connections()
         config = uvicorn.Config(app, http=ClientProtocol, ws="none", log_config=None, lifespan="off")
         config.load()
         loop = asyncio.get_running_loop()

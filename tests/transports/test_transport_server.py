@@ -19,7 +19,7 @@ from guard.transports.server import StartupError, run_sidecar
 
 PROGRAM = textwrap.dedent("""
     import asyncio, json, sys
-    from guard.transports.server import run_sidecar
+    from guard.transports.server import Drain, run_sidecar
 
     released = asyncio.Event()
 
@@ -51,7 +51,7 @@ PROGRAM = textwrap.dedent("""
         print(json.dumps({"listen": str(bound.listen), "admin": bound.admin and str(bound.admin)}), flush=True)
 
     listen, admin_listen, grace = sys.argv[1:4]
-    run_sidecar(app, listen, None if admin_listen == "off" else admin, admin_listen, on_ready=ready, reload=reload, grace=float(grace))
+    run_sidecar(app, listen, None if admin_listen == "off" else admin, admin_listen, on_ready=ready, reload=reload, drain=Drain(seconds=float(grace)))
     print(json.dumps({"left": True}), flush=True)
 """)
 
