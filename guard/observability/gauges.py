@@ -23,6 +23,12 @@ class LimitReading(NamedTuple):
     id: str
     value: int
     state: State
+    lower: int
+    """At least so many users count against it, by what was measured and stated."""
+    held: int
+    """All users that are known of: what the state goes by."""
+    upper: int | None
+    """As ``held``; None where the license counts somebody who is not in it."""
 
 
 class WindowReading(NamedTuple):
@@ -69,6 +75,29 @@ class KeySetReading(NamedTuple):
     """Seconds."""
 
 
+class ForecastReading(NamedTuple):
+    """When one limit is expected to be passed."""
+
+    license: str
+    limit: str
+    earliest: int | None
+    """Days until it is passed in one case of ten, 0 if it is passed already; None where that is not expected."""
+    middle: int | None
+    """Days until it is passed in half of the cases, likewise."""
+
+
+class AuditReading(NamedTuple):
+    """The audit chain of a process."""
+
+    length: int
+    intact: bool
+    """True while it verifies, and nothing was set aside as damaged."""
+    writable: bool
+    """True while entries are being written."""
+    head_sent: float | None = None
+    """When a head of it last reached a place off the box, in epoch seconds, 0 for never; None where none is set."""
+
+
 class UsageReading(NamedTuple):
     """What is read at scrape time, from memory."""
 
@@ -81,8 +110,15 @@ class UsageReading(NamedTuple):
     unspooled: int = 0
     damaged_records: int = 0
     ledger_replays: int = 0
-    audit_chain_length: int | None = None
+    audit: AuditReading | None = None
     """None where no audit chain is kept."""
+    index_up: bool | None = None
+    """True while answers are being recorded in the index; None where receipts are off."""
+    policy_checked: float | None = None
+    """When the policy's files were last compared with what is in force, in epoch seconds."""
+    forecasts: Sequence[ForecastReading] = ()
+    attested_until: Mapping[tuple[str, str], float] = MappingProxyType({})
+    """By (license, limit): when the attestation in force lapses, in epoch seconds; one without an end is missing."""
     candidate: CandidateReading | None = None
     """None where no candidate policy is set: then it has no series."""
     license_drift: Mapping[str, bool] = MappingProxyType({})
@@ -129,24 +165,19 @@ class UsageCollector(Collector):
         families["guard_mau_unspooled_sightings"].add_metric([], reading.unspooled)
         families["guard_mau_spool_damaged_records"].add_metric([], reading.damaged_records)
         families["guard_mau_ledger_replays"].add_metric([], reading.ledger_replays)
-        families["guard_policy_info"].add_metric([reading.policy_hash], 1)
-        for license, drifted in reading.license_drift.items():
-            families["guard_license_file_drift"].add_metric([license], float(drifted))
-        for keys in reading.key_sets:
-            families["guard_jwks_up"].add_metric([keys.url], float(keys.up))
-            families["guard_jwks_age_seconds"].add_metric([keys.url], keys.age)
+        _add_policy(families, reading)
+        if reading.index_up is not None:
+            families["guard_index_up"].add_metric([], float(reading.index_up))
         for source, ratio in reading.churn.items():
             families["guard_identity_churn_ratio"].add_metric([source], ratio)
         for step, number in reading.behavior.items():
             families["guard_behavior_identities"].add_metric([step], number)
-        for labels, in_force in reading.attested.items():
-            families["guard_license_attested"].add_metric([*labels], float(in_force))
-        if reading.candidate is not None:
-            families["guard_candidate_last_reload_successful"].add_metric([], float(reading.candidate.hash is not None))
-            if reading.candidate.hash is not None:
-                families["guard_candidate_info"].add_metric([reading.candidate.hash], 1)
-        if reading.audit_chain_length is not None:
-            families["guard_audit_chain_length"].add_metric([], reading.audit_chain_length)
+        for forecast in reading.forecasts:
+            for bound, days in (("earliest", forecast.earliest), ("middle", forecast.middle)):
+                if days is not None:
+                    families["guard_license_forecast_days"].add_metric([forecast.license, forecast.limit, bound], days)
+        if reading.audit is not None:
+            _add_audit(families, reading.audit)
         return families.values()
 
 
@@ -155,9 +186,18 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "guard_license_mau_lower": ("Lower bound of the users of the current period.", ("license",)),
     "guard_license_mau_upper": ("Upper bound of the users of the current period.", ("license",)),
     "guard_license_mau_limit": ("Users the license names.", ("license", "limit")),
+    "guard_license_limit_users": ("Users that count against the limit.", ("license", "limit", "bound")),
     "guard_license_mau_declared": ("Users declared for services Guard does not see.", ("license",)),
     "guard_license_threshold_state": ("1 for the state the limit is in.", ("license", "limit", "state")),
     "guard_license_attested": ("1 if it is attested that the past month's users were few.", ("license", "limit")),
+    "guard_license_attestation_expires_timestamp_seconds": (
+        "When the attestation in force lapses.",
+        ("license", "limit"),
+    ),
+    "guard_license_forecast_days": (
+        "Days until the limit is expected to be passed.",
+        ("license", "limit", "bound"),
+    ),
     "guard_license_file_drift": ("1 if a license file beside the weights is not the license's text.", ("license",)),
     "guard_mau_spool_records": ("Sightings that are not in the ledger yet.", ()),
     "guard_mau_spool_oldest_seconds": ("Age of the oldest sighting that is not in the ledger yet.", ()),
@@ -178,7 +218,15 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "guard_policy_info": ("The policy in force.", ("hash",)),
     "guard_candidate_info": ("The candidate policy.", ("hash",)),
     "guard_candidate_last_reload_successful": ("1 if the last load of the candidate policy succeeded.", ()),
+    "guard_policy_checked_timestamp_seconds": (
+        "When the policy's files were last compared with what is in force.",
+        (),
+    ),
     "guard_audit_chain_length": ("Entries in this instance's audit chain.", ()),
+    "guard_audit_chain_intact": ("1 while this process's audit chain verifies.", ()),
+    "guard_audit_writable": ("1 while audit entries are being written.", ()),
+    "guard_audit_head_sent_timestamp_seconds": ("When a head of the audit chain last reached its off-box place.", ()),
+    "guard_index_up": ("1 while answers are being recorded in the index.", ()),
     "guard_build_info": ("The version that runs.", ("version",)),
 }
 
@@ -201,7 +249,37 @@ def _add_license(families: dict[str, GaugeMetricFamily], row: LicenseReading) ->
                 families["guard_license_active_users"].add_metric([row.license, window.window, bound], users)
     for limit in row.limits:
         families["guard_license_mau_limit"].add_metric([row.license, limit.id], limit.value)
+        for bound, users in (("lower", limit.lower), ("held", limit.held), ("upper", limit.upper)):
+            if users is not None:
+                families["guard_license_limit_users"].add_metric([row.license, limit.id, bound], users)
         for state in State:
             families["guard_license_threshold_state"].add_metric(
                 [row.license, limit.id, state.value], float(limit.state is state)
             )
+
+
+def _add_policy(families: dict[str, GaugeMetricFamily], reading: UsageReading) -> None:
+    families["guard_policy_info"].add_metric([reading.policy_hash], 1)
+    if reading.policy_checked is not None:
+        families["guard_policy_checked_timestamp_seconds"].add_metric([], reading.policy_checked)
+    for license, drifted in reading.license_drift.items():
+        families["guard_license_file_drift"].add_metric([license], float(drifted))
+    for keys in reading.key_sets:
+        families["guard_jwks_up"].add_metric([keys.url], float(keys.up))
+        families["guard_jwks_age_seconds"].add_metric([keys.url], keys.age)
+    for labels, in_force in reading.attested.items():
+        families["guard_license_attested"].add_metric([*labels], float(in_force))
+    for labels, lapses in reading.attested_until.items():
+        families["guard_license_attestation_expires_timestamp_seconds"].add_metric([*labels], lapses)
+    if reading.candidate is not None:
+        families["guard_candidate_last_reload_successful"].add_metric([], float(reading.candidate.hash is not None))
+        if reading.candidate.hash is not None:
+            families["guard_candidate_info"].add_metric([reading.candidate.hash], 1)
+
+
+def _add_audit(families: dict[str, GaugeMetricFamily], audit: AuditReading) -> None:
+    families["guard_audit_chain_length"].add_metric([], audit.length)
+    families["guard_audit_chain_intact"].add_metric([], float(audit.intact))
+    families["guard_audit_writable"].add_metric([], float(audit.writable))
+    if audit.head_sent is not None:
+        families["guard_audit_head_sent_timestamp_seconds"].add_metric([], audit.head_sent)

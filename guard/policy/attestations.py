@@ -54,6 +54,13 @@ class Attested:
     """What that rests on; None for MISSING."""
 
     @property
+    def until(self) -> str | None:
+        """The last day (``2026-11-22``) on which the threshold is shown; None where it is not, or without an end."""
+        if self.ground is not Ground.SHOWN or self.filed is None or self.filed.signed is None:
+            return None
+        return self.filed.signed.attestation.expires
+
+    @property
     def words(self) -> str:
         """The statement with its owner, as it is shown beside what is owed; empty where there is none."""
         if self.filed is None or self.filed.signed is None:

@@ -9,10 +9,12 @@ from typing import Literal
 from pydantic import Field
 
 from guard.policy.settings.confirm import Confirmation
+from guard.policy.settings.drain import DrainConfig
 from guard.policy.settings.evidence import EvidenceConfig
 from guard.policy.settings.identity import IdentityConfig
 from guard.policy.settings.models import ModelConfig
 from guard.policy.settings.notices import NoticesConfig
+from guard.policy.settings.observability import ObservabilityConfig
 from guard.policy.settings.operator import OperatorConfig
 from guard.policy.settings.outputs import OutputsConfig
 from guard.policy.settings.screening import ScreeningConfig
@@ -98,6 +100,8 @@ class Config(Section):
         "by it.",
     )
     evidence: EvidenceConfig = Field(default=EvidenceConfig(), description="What is kept as evidence.")
+    observability: ObservabilityConfig = Field(default=ObservabilityConfig(), description="Log and traces.")
+    drain: DrainConfig = Field(default=DrainConfig(), description="How `guard serve` ends after SIGTERM.")
     tenants: dict[str, TenantConfig] = Field(
         default_factory=dict,
         examples=["{acme: {match: {keys: [desk]}, actions: {HR: block}}}"],

@@ -1,7 +1,6 @@
 """Loading: files to configuration and snapshot, or every problem at once.
 
-What is read while files are being replaced is read again until nothing changed meanwhile, so a snapshot is never made
-of half an update.
+What is read while files are replaced is read again until nothing changed: no snapshot is made of half an update.
 """
 
 import copy
@@ -55,6 +54,7 @@ READ_FILES: tuple[Location, ...] = (
     ("screening", "judge", "key_file"),
     ("screening", "judge", "ca"),
     ("screening", "neural", "weights"),
+    ("observability", "traces", "headers_file"),
     ("candidate",),
 )
 """Settings whose relative paths are relative to the configuration file."""
@@ -83,15 +83,15 @@ class Loaded:
     own_rules: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     """What the rules of the operator's own files do where no license rules on their categories: ``block``, ``flag`` ...
     by ``("screening", "rules", ID)``, and ``("tenants", NAME, "rules", ID)`` for those of a tenant."""
+    confirmed: tuple[str, ...] = ()
+    """The dangerous changes that were confirmed with it, line by line."""
 
 
 _RulesKey = tuple[str, date, frozenset[str], frozenset[str] | None]
 
 
 class RuleCache:
-    """The rules compiled last, by their files, since a tenant may have some of its own: a reload that leaves the files
-    alone compiles nothing. Belongs to one gateway.
-    """
+    """The rules of one gateway compiled last, by their files: what a reload leaves alone is not compiled again."""
 
     def __init__(self) -> None:
         self._sets: dict[tuple[Path, ...], tuple[_RulesKey, tuple[RuleSet, tuple[Caution, ...]]]] = {}

@@ -38,6 +38,13 @@ def rule_pack(name: str) -> Path:
     return shipped_policies() / "rule-packs" / f"{name}.yaml"
 
 
+def shipped_monitoring() -> Path:
+    """Return the directory with the rules for Prometheus and example configurations: in the wheel, or a checkout."""
+    package = Path(guard.__file__).parent
+    installed = package / "deploy" / "prometheus"
+    return installed if installed.is_dir() else package.parent / "deploy" / "prometheus"
+
+
 def yaml_files(directory: Path) -> list[Path]:
     """Return the YAML files directly in ``directory`` in name order; names that start with a dot are not policies."""
     found = (path for path in directory.glob("*.y*ml") if not path.name.startswith("."))

@@ -295,6 +295,7 @@ def build(
         statements=statements(config, today),
         grounds=MappingProxyType({at: found.ground.value for at, found in known.items()}),
         attestations=MappingProxyType({at: found.words for at, found in known.items() if found.words}),
+        attested_until=MappingProxyType({at: found.until for at, found in known.items() if found.until is not None}),
         license_drift=MappingProxyType(license_drift(config, packs)),
         target_of=lru_cache(maxsize=1024)(partial(resolve_target, licenses=packs)),
         shadowed_codes=frozenset(map(Code, shadows.checks)),

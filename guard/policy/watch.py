@@ -33,8 +33,9 @@ STARTING: tuple[str, ...] = (
     "state_dir", "usage.ledger", "usage.zone", "usage.windows", "usage.keep", "usage.seen",
     "usage.fsync", "usage.disk_full", "identity.pseudonym_key_file", "outputs.receipts",
     "outputs.fingerprints", "outputs.segment_minutes", "outputs.keep_months", "outputs.upload", "evidence.audit",
-    "evidence.fsync", "screening.neural.threads", "screening.neural.queue",
-    "screening.neural.weights", "screening.judge",
+    "evidence.fsync", "evidence.rotate_megabytes", "evidence.checkpoint_minutes", "evidence.heads",
+    "screening.neural.threads", "screening.neural.queue", "screening.neural.weights", "screening.judge",
+    "observability", "drain",
 )  # fmt: skip
 """Settings that a process reads once, at its start: a reload takes the policy, not these."""
 
@@ -94,6 +95,8 @@ class ActivePolicy:
         """The key sets behind URLs, of every snapshot of the process."""
         self._self_test = SelfTest(environment)
         self._tried = self._today()
+        self.checked = clock()
+        """When the files were last compared with what was tried, in epoch seconds: the heartbeat of the watch."""
         self.restored: tuple[Problem, ...] = ()
         """What is wrong with the files, while the last good copy is in force; empty otherwise."""
         if last_good and "state_dir" not in self._overrides:
@@ -132,7 +135,9 @@ class ActivePolicy:
         """Return True if the files differ from what was last tried, or something relaxed expired since the load."""
         expires = self.loaded.expires
         overdue = expires is not None and self._tried < expires <= self._today()
-        return overdue or digest_of(self._watched) != self._seen
+        differs = digest_of(self._watched) != self._seen
+        self.checked = self._clock()
+        return overdue or differs
 
     def reload(self) -> ReloadResult:
         """Load the files anew. On any problem the active snapshot stays, and the result says why."""
@@ -209,6 +214,7 @@ class ActivePolicy:
         if left:
             warnings = (*loaded.snapshot.warnings, *left)
             loaded = replace(loaded, snapshot=replace(loaded.snapshot, warnings=warnings))
+        loaded = replace(loaded, confirmed=tuple(delta.line for delta in deltas))
         return loaded, facts, outlived(old, facts) if old is not None else {}
 
     def _recorded(self, config: Config) -> tuple[Posture | None, Sequence[Delta]]:

@@ -43,7 +43,8 @@ def readings(snapshot: Snapshot, counter: UsageCounter, states: States, now: flo
         count = counts[Kind.MONTH].get(license)
         users, low, high = _bounds(count, counter)
         stated = _stated(limits.get(license, ()), counts, states, counter)
-        named = [LimitReading(each.limit.id, each.limit.value, each.state) for each in stated]
+        unsure = {kind: _omits(list(_unsure(by_license.get(license), counter))) for kind, by_license in counts.items()}
+        named = [_limit_reading(each, unsure.get(each.limit.kind, [_UNTRACKED.omits])) for each in stated]
         declared = sum(each.users for each in count.declarations) if count is not None and count.declarations else None
         windows = [
             WindowReading(kind.value, *_bounds(found, counter))
@@ -91,6 +92,12 @@ def usage_facts(
             }
         )
     return rows
+
+
+def _limit_reading(stated: Stated, left_out: Sequence[str]) -> LimitReading:
+    limit, scoped = stated.limit, stated.scoped
+    upper = None if left_out or scoped.omits else scoped.upper
+    return LimitReading(limit.id, limit.value, stated.state, scoped.lower, scoped.upper, upper)
 
 
 def _limit_facts(snapshot: Snapshot, stated: Stated, left_out: Sequence[str]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """What the admin port and the metrics show of a runtime: plain facts, read from memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from guard.exchange.snapshot import Snapshot
+from guard.licensing.license import License
 from guard.licensing.need import OF_OBLIGATION
 from guard.licensing.obligations import Obligation, all_obligations, threshold_text
+from guard.policy.load import Loaded
 from guard.policy.tenancy import tenant_facts
 from guard.policy.watch import ReloadResult
 from guard.usage.thresholds import Limit
@@ -25,6 +27,17 @@ def limits_of(snapshot: Snapshot) -> dict[str, list[Limit]]:
 def recorded(snapshot: Snapshot) -> str:
     """Return which decisions the audit chain holds under ``snapshot``, in the words of ``evidence.decisions``."""
     return "all" if snapshot.every_decision else "notable"
+
+
+def reloaded(loaded: Loaded, *, changed: bool) -> dict[str, Any]:
+    """Return what the audit chain has of a reload beside its result: how the policy acts that is in force after it,
+    and the dangerous changes that were confirmed with it, if it is another one.
+    """
+    return {
+        "mode": loaded.snapshot.mode.value,
+        "decisions": recorded(loaded.snapshot),
+        "confirmed": list(loaded.confirmed) if changed else [],
+    }
 
 
 def policy_facts(snapshot: Snapshot, history: Iterable[ReloadResult]) -> dict[str, Any]:
@@ -59,10 +72,7 @@ def policy_facts(snapshot: Snapshot, history: Iterable[ReloadResult]) -> dict[st
 def obligation_facts(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Return what is owed for the snapshot's models and judge: for which, why, what is stated and what Guard adds."""
     owing: dict[Obligation, list[str]] = {}
-    owed_for = [(model.name, model.licenses) for model in _models(snapshot)]
-    if snapshot.judge is not None:
-        owed_for.append((f"{snapshot.judge.name} (judge)", snapshot.judge.licenses))
-    for name, licenses in owed_for:
+    for name, licenses in stacks_of(snapshot):
         for obligation in all_obligations(licenses):
             owing.setdefault(obligation, []).append(name)
     carriers = sorted(snapshot.surface.notice_carriers)
@@ -79,6 +89,14 @@ def obligation_facts(snapshot: Snapshot) -> list[dict[str, Any]]:
         }
         for obligation, models in owing.items()
     ]
+
+
+def stacks_of(snapshot: Snapshot) -> list[tuple[str, Sequence[License]]]:
+    """Return the name and the licenses of every model that is served, and of the judge."""
+    found: list[tuple[str, Sequence[License]]] = [(model.name, model.licenses) for model in _models(snapshot)]
+    if snapshot.judge is not None:
+        found.append((f"{snapshot.judge.name} (judge)", snapshot.judge.licenses))
+    return found
 
 
 def _attested(snapshot: Snapshot) -> dict[tuple[str, str], str]:

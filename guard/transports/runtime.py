@@ -7,21 +7,20 @@ request through; the transport turns that into a server that does not start.
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from io import BufferedRandom
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from guard.behavior.observer import Observer
-from guard.evidence.chain import Journal, JournalError
 from guard.exchange.refusal import Refusal
 from guard.exchange.services import Services
 from guard.exchange.snapshot import Snapshot
-from guard.observability.gauges import KeySetReading, UsageCollector, UsageReading
+from guard.observability.audit import AuditMetrics
+from guard.observability.gauges import UsageCollector, UsageReading
 from guard.observability.metrics import Metrics
 from guard.policy.candidate import CandidatePolicy
 from guard.policy.config import Config
@@ -29,47 +28,31 @@ from guard.policy.locations import shipped_licenses
 from guard.policy.packs import pack_digests
 from guard.policy.watch import ActivePolicy
 from guard.provenance.upload import Attempt
-from guard.transports import counts, readings
+from guard.transports import counts, readings, scrape
 from guard.transports.assessors import Assessors
 from guard.transports.beside import LateChecks
 from guard.transports.candidate import Comparison
-from guard.transports.stores import Stores
+from guard.transports.decisions import Decisions
+from guard.transports.health import Process, health_facts
+from guard.transports.overview import Overview
+from guard.transports.readiness import readiness
+from guard.transports.remarks import Remarks
+from guard.transports.stores import STOP_SECONDS, Stores, ledger_url
+from guard.transports.telemetry import Telemetry
 from guard.transports.throttle import Throttle
 from guard.transports.trim import trim
 from guard.transports.upload import Query
 from guard.usage.churn import Churn, Measure
 from guard.usage.counter import UsageCounter
 from guard.usage.states import States
-from guard.usage.thresholds import State
+
+if TYPE_CHECKING:
+    from guard.observability.tracing import Tracing
 
 log = logging.getLogger("guard")
 
 WATCH_SECONDS = 2.0
 """How often the policy's files are compared with what is active."""
-
-RECENT_DECISIONS = 200
-"""Decisions that are kept in memory for the admin port; all of them are in the audit chain."""
-
-
-class Decisions:
-    """The audit log as the exchange sees it: every entry is chained, the last decisions stay at hand."""
-
-    def __init__(self, journal: Journal | None, metrics: Metrics) -> None:
-        self._journal = journal
-        self._metrics = metrics
-        self.recent: deque[dict[str, Any]] = deque(maxlen=RECENT_DECISIONS)
-
-    def append(self, kind: str, facts: Mapping[str, Any]) -> None:
-        """Chain one entry; never raises: an answer that has left cannot be taken back because a disk is full."""
-        if kind == "decision" and (facts["verdict"] != "allow" or facts["obligations"]):
-            self.recent.append({"time": time.time(), **facts})
-        if self._journal is None:
-            return
-        try:
-            self._journal.append(kind, facts)
-        except JournalError as error:
-            self._metrics.not_evaluated("audit")
-            log.error("the audit chain does not take entries: %s", error)  # noqa: TRY400 - the trace says nothing more
 
 
 class Runtime:
@@ -79,6 +62,7 @@ class Runtime:
     """
 
     services: Services
+    overview: Overview
 
     def __init__(
         self,
@@ -100,9 +84,15 @@ class Runtime:
         self._stores: Stores | None = None
         self._assessors: Assessors | None = None
         self._behavior: Observer | None = None
+        self._audit: AuditMetrics | None = None
+        self._telemetry: Telemetry | None = None
+        self._started = False
+        self.draining = False
+        """True once the process was told to end: it is not ready any more, and serves on until the transport stops."""
         self.late = LateChecks()
         self._watcher: asyncio.Task[None] | None = None
-        self._index_error: str | None = None
+        self._remarks = Remarks()
+        self._upload: Attempt | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -122,6 +112,11 @@ class Runtime:
         return self._stores
 
     @property
+    def tracing(self) -> "Tracing | None":
+        """What traces requests; None where nothing is traced."""
+        return self._telemetry.tracing if self._telemetry is not None else None
+
+    @property
     def counter(self) -> UsageCounter:
         """The usage counter of the open stores."""
         return self.stores.counter
@@ -130,11 +125,17 @@ class Runtime:
         """Open every store and begin to watch the policy. Raises when Guard could not do its work; idempotent."""
         if self._stores is not None:
             return
+        if self._telemetry is None:
+            self._telemetry = await asyncio.to_thread(Telemetry, self.config, self.registry)
         if self._assessors is None:
             self._assessors = Assessors(self.config, self.registry, _failed)
         assessors = await asyncio.to_thread(self._assessors.of_prompts, self.snapshot, starting=True)
         stores = self._stores = await asyncio.to_thread(Stores, self.config, self._uploaded)
         self.log = Decisions(stores.journal, self.metrics)
+        self._audit = (
+            AuditMetrics(self.registry, heads=stores.heads is not None) if stores.journal is not None else None
+        )
+        self.overview = Overview(self.config, stores, self.log)
         self._behavior = Observer(stores.behavior, stores.behavior_key, self.metrics, self.log, failed=_failed)
         if self.snapshot.behavior is not None:
             self._behavior.start()
@@ -142,50 +143,66 @@ class Runtime:
             stores.counter, stores.pseudonyms, self.metrics, self.log, stores.recorder, time.time, _failed,
             behavior=self._behavior, churn=Churn(stores.calendar, _suspected), assessors=assessors,
             answer_assessors=self._assessors.of_answers, unrecorded=stores.unrecorded,
+            notable=self._telemetry.decisions,
         )  # fmt: skip
         self.registry.register(self._collector)
         started = {"policy": self.snapshot.hash, "mode": self.snapshot.mode.value}
-        self.log.append("start", {**started, "decisions": readings.recorded(self.snapshot)})
+        confirmed = list(self.active.loaded.confirmed)
+        self.log.append("start", {**started, "decisions": readings.recorded(self.snapshot), "confirmed": confirmed})
         self.candidate.start(self.log.append)
         await self._follow_candidate()
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
         log.info("guard is active: policy %s, mode %s", self.snapshot.hash[:12], self.snapshot.mode.value)
-        self._note_index()
+        self._remarks.index(stores)
         for warning in self.snapshot.warnings:
             log.warning("policy: %s", warning)
         if self.active.restored:
             problems = [str(problem) for problem in self.active.restored]
             facts = {"ok": False, "hash": self.snapshot.hash, "problems": problems, "restart": [], "last_good": True}
-            self.log.append("reload", {**facts, "decisions": readings.recorded(self.snapshot)})
+            self.log.append("reload", {**facts, **started, "decisions": readings.recorded(self.snapshot)})
             log.critical("the policy files are bad; THE LAST GOOD COPY IS IN FORCE:\n%s", "\n".join(problems))
         await self._keep()
         await asyncio.to_thread(trim)
+        self._started = True
+
+    def drain(self) -> None:
+        """Say from now on that no request should be sent here; those that come are served."""
+        self.draining = True
 
     async def stop(self) -> None:
-        """Flush and close every store; idempotent."""
+        """Flush and close every store, within about STOP_SECONDS; idempotent."""
         if self._stores is None:
             return
-        stores, self._stores = self._stores, None
+        until = time.monotonic() + STOP_SECONDS
+        stores, self._stores, self._started = self._stores, None, False
         if self._watcher is not None:
             self._watcher.cancel()
+        self.overview.close()
         await self.late.stop()
         if self._assessors is not None:
             assessors, self._assessors = self._assessors, None
             await asyncio.to_thread(assessors.close)
         if self._behavior is not None:
             behavior, self._behavior = self._behavior, None
-            await asyncio.to_thread(behavior.close)
+            await asyncio.to_thread(behavior.close, STOP_SECONDS / 5)
         self.log.append("stop", {"policy": self.snapshot.hash})
         self.registry.unregister(self._collector)
+        if self._audit is not None:
+            self._audit.close()
         await asyncio.to_thread(self.candidate.stop)
-        await asyncio.to_thread(stores.close)
+        closing = [asyncio.to_thread(stores.close, until - time.monotonic())]
+        if self._telemetry is not None:
+            telemetry, self._telemetry = self._telemetry, None
+            closing.append(asyncio.to_thread(telemetry.close, STOP_SECONDS / 5))
+        await asyncio.gather(*closing)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                self._note_crossings()
-                self._note_index()
+                self._note()
+                self._follow_audit()
+                self.overview.look_ahead(self.snapshot)
                 if not self.stores.began:
                     await asyncio.to_thread(self.stores.look_back)
                 if await asyncio.to_thread(self.active.changed):
@@ -196,25 +213,17 @@ class Runtime:
                 # The watch outlives whatever it met: a policy that is not reloaded is better seen than unwatched.
                 log.exception("the policy could not be watched")
 
-    def _note_crossings(self) -> None:
-        """Write down every limit that came into another state: the record of when it was passed, and by how much."""
+    def _note(self) -> None:
+        """Say what changed since the last look."""
         counts.readings(self.snapshot, self.counter, self._states, time.time())
-        for limit, before, after, users in self._states.crossings():
-            facts = {"license": limit.license, "limit": limit.id, "value": limit.value, "users": users}
-            states = {"before": before.value if before is not None else None, "after": after.value}
-            self.log.append("threshold", {**facts, **states, "over": max(0, users - limit.allowed)})
-            level = logging.WARNING if after is not State.OK else logging.INFO
-            log.log(
-                level, "usage: %s %s is %s: %d of %d users", limit.license, limit.id, after.value, users, limit.allowed
-            )
+        self._remarks.crossings(self._states, self.log)
+        self._remarks.index(self.stores)
 
-    def _note_index(self) -> None:
-        """Say in the log when the index begins to take nothing more, why, and when it takes answers again."""
-        recorder = self.stores.recorder or self.stores.unrecorded
-        error = recorder.error if recorder is not None else "receipts are off, and answers cannot be counted either"
-        if error != self._index_error:
-            self._index_error = error
-            log.log(logging.ERROR if error else logging.INFO, "index: %s", error or "answers are recorded again")
+    def _follow_audit(self) -> None:
+        """Bring the counters of the audit chain up to what it counted itself."""
+        if self._audit is not None and self.stores.journal is not None:
+            heads = self.stores.heads
+            self._audit.follow(self.stores.journal.refused, heads.failures if heads is not None else 0)
 
     async def reload(self) -> dict[str, Any]:
         """Load the policy anew; a bad one changes nothing and says why (invariant 7)."""
@@ -222,7 +231,7 @@ class Runtime:
         problems = [str(problem) for problem in result.problems]
         facts = {"ok": result.ok, "hash": result.hash, "problems": problems, "restart": list(result.restart)}
         self.metrics.reloaded(ok=result.ok)
-        self.log.append("reload", {**facts, "decisions": readings.recorded(self.snapshot)})
+        self.log.append("reload", {**facts, **readings.reloaded(self.active.loaded, changed=result.changed)})
         await self._follow_candidate()
         if result.changed and self._assessors is not None:
             assessors = await asyncio.to_thread(self._assessors.of_prompts, self.snapshot)
@@ -270,18 +279,9 @@ class Runtime:
         held_back = self._strangers.admit()
         if held_back is None:
             return
-        refused = refusal.facts()
-        reference = refused.pop("reference")
-        self.log.append(
-            "decision",
-            {
-                "reference": reference,
-                "verdict": "deny",
-                "ending": "refused",
-                "refused": {"code": refusal.code.value, **refused},
-                "not_listed_before": held_back,
-            },
-        )
+        if self._telemetry is not None and self._telemetry.decisions is not None:
+            self._telemetry.decisions.turned_away(refusal, held_back)
+        self.log.turned_away(refusal, held_back)
 
     def usage(self) -> list[dict[str, Any]]:
         """Return the count of every license with its bounds and limits."""
@@ -290,7 +290,7 @@ class Runtime:
             self.snapshot, stores.counter, self._states, stores.calendar, stores.began, time.time()
         )
         suspected = [measure.reason for measure in self._churn() if measure.suspect]
-        return [{**row, "reasons": [*row["reasons"], *suspected]} for row in rows]
+        return self.overview.usage([{**row, "reasons": [*row["reasons"], *suspected]} for row in rows])
 
     def _churn(self) -> list[Measure]:
         return self.services.churn.measures(time.time()) if self.services.churn is not None else []
@@ -301,7 +301,36 @@ class Runtime:
 
     def decisions(self, limit: int) -> list[dict[str, Any]]:
         """Return the last decisions that were not a plain allow, newest first."""
-        return list(self.log.recent)[::-1][:limit]
+        return self.overview.decisions(limit)
+
+    async def refresh(self) -> None:
+        """Bring what is told of the journals and the disk up to date, at most every two seconds."""
+        await self.overview.refresh(self.active.loaded.config)
+
+    def history(self) -> dict[str, Any]:
+        """Return the decisions of the last 31 days by hour."""
+        return self.overview.history()
+
+    def decision(self, reference: str) -> dict[str, Any] | None:
+        """Return one decision, explained. An old one is looked for in the journals: not for an event loop."""
+        return self.overview.decision(reference, self.snapshot)
+
+    def due(self) -> list[dict[str, Any]]:
+        """Return what is open or comes due, the most urgent first."""
+        return self.overview.due(self.snapshot, self.active.loaded.config)
+
+    def export_checks(self) -> list[dict[str, Any]]:
+        """Return the last export checks, newest first."""
+        return self.overview.export_checks()
+
+    def health(self) -> dict[str, Any]:
+        """Return how every part is."""
+        return health_facts(
+            Process(
+                self.stores, ledger_url(self.config), self.active, self.candidate, self._assessors, self._behavior,
+                self.overview.disk, self.overview.checkpoint, self._upload,
+            ), time.time(),
+        )  # fmt: skip
 
     def candidate_facts(self) -> dict[str, Any]:
         """Return what the candidate policy is, and the last decisions that it would have made otherwise."""
@@ -324,31 +353,14 @@ class Runtime:
         return statement
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Return whether requests can be served, and what each part says.
-
-        A ledger that is down is survived by the spool; a spool that cannot be written is not.
-        """
-        stores = self._stores
-        if stores is None:
-            return False, {"started": False}
-        spool, mismatch = stores.counter.spool_error, stores.counter.mismatch
-        facts = {
-            "started": True,
-            "policy": self.snapshot.hash[:12],
-            "policy_files": self._policy_files(),
-            "spool": "ok" if spool is None else str(spool),
-            "spool_records": stores.counter.spool_records,
-            "ledger": str(mismatch) if mismatch else "ok" if stores.counter.ledger_up else "down",
-            "audit": "off" if stores.journal is None else stores.journal.error or "ok",
-            "behavior": "off" if self._behavior is None else self._behavior.error or "ok",
-            "provenance": "off" if stores.recorder is None else stores.recorder.error or "ok",
-            "signing": "off" if stores.signer is None else stores.signer.error or "ok",
-        }
-        unspoolable = spool is not None and self.config.usage.disk_full == "refuse"
-        return not unspoolable and mismatch is None, facts
+        """Return whether requests can be served, and what each part says."""
+        behavior = "off" if self._behavior is None else self._behavior.error or "ok"
+        parts = {"policy": self.snapshot.hash[:12], "policy_files": self._policy_files(), "behavior": behavior}
+        return readiness(self._stores, started=self._started, draining=self.draining, parts=parts)
 
     def _uploaded(self, attempt: Attempt) -> None:
         """Count a run of the upload command, and say it where it failed: never the command, which may hold secrets."""
+        self._upload = attempt
         self.metrics.upload(attempt.outcome)
         if attempt.outcome != "uploaded":
             log.error(
@@ -362,25 +374,10 @@ class Runtime:
         return "ok" if self.active.history[-1].ok else "bad: the last good policy stays"
 
     def _reading(self) -> UsageReading:
-        counter, journal = self.counter, self.stores.journal
-        return UsageReading(
-            counts.readings(self.snapshot, counter, self._states, time.time()),
-            counter.spool_records,
-            counter.spool_oldest_seconds,
-            counter.ledger_up,
-            self.snapshot.hash,
-            counter.spool_error is None,
-            counter.unspooled,
-            counter.damaged_records,
-            counter.replays,
-            None if journal is None else journal.length,
-            license_drift=self.snapshot.license_drift,
-            attested=self.snapshot.attested,
-            candidate=self.candidate.reading(),
-            churn={measure.source: measure.ratio for measure in self._churn()},
-            behavior=self._behavior.table.identities() if self._behavior is not None else {},
-            key_sets=[KeySetReading(*state) for state in self.active.key_sets.states()],
-        )
+        return scrape.reading(
+            self.active, self.stores, self._states, self.candidate.reading(), self._churn(), self._behavior,
+            self.overview.outlook, time.time(),
+        )  # fmt: skip
 
 
 def _suspected(measure: Measure) -> None:

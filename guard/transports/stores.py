@@ -8,9 +8,11 @@ from pathlib import Path
 
 from guard.behavior.address import behavior_key, open_store
 from guard.evidence.chain import Journal
-from guard.evidence.seal import Sealer
+from guard.evidence.place import FilePlace, Place, WebhookPlace
+from guard.evidence.sender import HeadSender
 from guard.evidence.signing import Signer
 from guard.policy.config import Config
+from guard.policy.settings.evidence import HeadsConfig
 from guard.provenance.layout import Layout
 from guard.provenance.months import MonthKeys
 from guard.provenance.recorder import Recorder
@@ -24,8 +26,15 @@ from guard.usage.period import Calendar, Kind, kind_of
 from guard.usage.pseudonym import PseudonymKeyError, load_or_create_key
 from guard.usage.spool import Spool
 
+MEGABYTE = 1024 * 1024
 STOP_SECONDS = 10.0
-"""How long the ledger, and how long the index, may take to accept what waits; the spool keeps what they don't."""
+"""How long all stores together may take to accept what waits; the spool keeps what the ledger does not."""
+
+
+def ledger_url(config: Config) -> str:
+    """Return where the users are counted: what is configured, else the file in the state directory."""
+    file = sqlite_url(Path(config.state_dir).absolute() / "ledger.db") + "?synchronous=full" * config.usage.fsync
+    return config.usage.ledger or file
 
 
 class Stores:
@@ -40,12 +49,15 @@ class Stores:
     unrecorded: Recorder | None = None
     """Counts answers where receipts are off, if it can: then none of the two above is there to miss them."""
     signer: Signer | None = None
-    """Signs receipts; None where none are kept in the audit chain."""
+    """Signs receipts and the audit chain; None where there is none."""
+    heads: HeadSender | None = None
+    """Sends the audit chain's heads off the machine, where a place for them is configured."""
 
     def __init__(self, config: Config, uploaded: Callable[[Attempt], None] = lambda _attempt: None) -> None:
         state = Path(config.state_dir).absolute()
         state.mkdir(parents=True, exist_ok=True)
         layout = Layout(state)
+        self._until = 0.0
         with ExitStack() as closing:
             instance = Instance(state)
             closing.callback(instance.release)
@@ -58,14 +70,9 @@ class Stores:
             self.calendar = Calendar(config.usage.zone, kinds)
             self.pseudonyms = keyring.pseudonyms(self.calendar)
             if config.evidence.audit:
-                if config.outputs.receipts:
-                    self.signer = Signer(layout.signing)
-                sealer = Sealer(self.signer) if self.signer is not None else None
-                fsync = config.evidence.fsync
-                self.journal = Journal(layout.audit, instance=instance.name, fsync=fsync, sealer=sealer)
-                self.journal.start()
-                closing.callback(self.journal.close)
-            url = config.usage.ledger or sqlite_url(state / "ledger.db") + "?synchronous=full" * config.usage.fsync
+                self.signer = Signer(layout.signing)
+                self.journal = self._keep(config, instance, self.signer, closing)
+            url = ledger_url(config)
             ledger = open_ledger(url)
             closing.callback(ledger.close)
             fingerprint_of = lru_cache(maxsize=64)(self.pseudonyms.fingerprint_of)
@@ -79,7 +86,7 @@ class Stores:
                 serve_unspooled=config.usage.disk_full == "serve",
             )
             self.counter.start()
-            closing.callback(self.counter.stop, STOP_SECONDS)
+            closing.callback(self._within, self.counter.stop)
             self._ledger = ledger
             self.behavior = open_store(url, state)
             self.behavior_key = behavior_key(keyring)
@@ -93,6 +100,27 @@ class Stores:
                     self.unrecorded = self._record(config, instance, uploaded, closing)
             self._closing = closing.pop_all()
 
+    def _keep(self, config: Config, instance: Instance, signer: Signer, closing: ExitStack) -> Journal:
+        """Return the audit chain, started, and send its heads where the configuration says."""
+        evidence = config.evidence
+        if evidence.heads:
+            self.heads = HeadSender([_place(each) for each in evidence.heads])
+            self.heads.start()
+            closing.callback(self._within, self.heads.close)
+        journal = Journal(
+            Layout(Path(config.state_dir).absolute()).audit,
+            instance=instance.name,
+            fsync=evidence.fsync,
+            rotate_bytes=evidence.rotate_megabytes * MEGABYTE,
+            signer=signer,
+            checkpoint_seconds=evidence.checkpoint_minutes * 60.0,
+            heads=self.heads.send if self.heads is not None else None,
+            self_check=True,
+        )
+        journal.start()
+        closing.callback(self._within, journal.close)
+        return journal
+
     def _record(
         self, config: Config, instance: Instance, uploaded: Callable[[Attempt], None], closing: ExitStack
     ) -> Recorder:
@@ -101,7 +129,7 @@ class Stores:
         if outputs.upload:
             uploader = Uploader(layout.provenance, outputs.upload, attempted=uploaded)
             uploader.start()
-            closing.callback(uploader.close, STOP_SECONDS)
+            closing.callback(self._within, uploader.close)
         recorder = Recorder(
             layout.provenance,
             load_or_create_key(layout.key),
@@ -114,7 +142,7 @@ class Stores:
             keep_months=outputs.keep_months,
         )
         recorder.start()
-        closing.callback(recorder.close, STOP_SECONDS)
+        closing.callback(self._within, recorder.close)
         return recorder
 
     def look_back(self) -> None:
@@ -132,6 +160,18 @@ class Stores:
                 for kind, period in current.items()
             }
 
-    def close(self) -> None:
-        """Flush and close everything; idempotent. Takes up to 30 seconds when a store does not answer."""
+    def close(self, seconds: float = STOP_SECONDS) -> None:
+        """Flush and close everything, within about ``seconds`` where a store does not answer; idempotent."""
+        self._until = time.monotonic() + seconds
         self._closing.close()
+
+    def _within(self, close: Callable[[float], object]) -> None:
+        """Let one store take half of the time that is left: those behind it need some too."""
+        close(max(1.0, (self._until - time.monotonic()) / 2))
+
+
+def _place(where: HeadsConfig) -> Place:
+    if where.file is not None:
+        return FilePlace(Path(where.file).absolute())
+    token, ca = (None if name is None else Path(name).absolute() for name in (where.token_file, where.ca))
+    return WebhookPlace(where.webhook or "", token, ca)

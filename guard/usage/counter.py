@@ -244,6 +244,13 @@ class UsageCounter:
         return self._spool.oldest_seconds(self._clock())
 
     @property
+    def refusing(self) -> bool:
+        """True while a first sighting would be refused: the spool cannot be written, and memory may not take it."""
+        if self.spool_error is None:
+            return False
+        return not self._serve_unspooled or self.unspooled >= UNSPOOLED
+
+    @property
     def unspooled(self) -> int:
         """Sightings that could not be spooled and wait in memory for the ledger: a crash now would lose them."""
         with self._tallies.lock:
