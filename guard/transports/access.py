@@ -2,18 +2,21 @@
 
 On loopback the network is the credential, so a web page in the operator's browser must not be able to borrow it: the
 Host header has to name loopback (a rebound DNS name does not) and a POST has to come from the page itself or from no
-page at all. With a token, every request carries it; only the two probes are free.
+page at all. With a token, every request carries it, or the cookie of a session that began with it. A cookie is sent by
+the browser whatever page asks, so it opens pages and their forms, never a POST of the API. Free are the two probes, the
+log-in and what that page is drawn with.
 """
 
 import hmac
-from base64 import b64decode
-from binascii import Error as NotBase64
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from ipaddress import ip_address
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
+from guard.console.layout import PAGES
 from guard.transports.listener import Address
+from guard.transports.origin import OWN_SITES, Headers, names_loopback, only, own_page, port, read_by_own_page
+from guard.transports.session import SECONDS, Session, Sessions
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -24,14 +27,19 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 MIN_TOKEN = 16
 """Characters."""
 PROBES = frozenset({"/healthz", "/readyz"})
+FORMS = frozenset({"/policy/reload", "/logout"})
+"""Paths that a form of the console is posted to; its token is checked where it is read."""
+_DRAWN = frozenset({"/console.css", "/icon.svg"})
 _READING = frozenset({"GET", "HEAD"})
-_NO_SCRIPT = b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_NO_SCRIPT = (
+    b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 _HEADERS: list[tuple[bytes, bytes]] = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", _NO_SCRIPT),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with no-referrer a browser hides the Origin of our own forms, too
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 ]
@@ -49,23 +57,32 @@ def read_token(path: Path) -> str:
     return token
 
 
+class _Ruling(NamedTuple):
+    status: int = 0
+    """0, or what the request is refused with."""
+    session: Session | None = None
+    trusted: bool = True
+
+
 class Access:
     """An ASGI wrapper that lets only permitted requests reach ``app`` and puts security headers on every answer.
 
-    ``scope["guard.trusted"]`` tells the app whether the caller was checked (False only for the free probes). Raises
-    AdminExposedError for an address other than loopback without a token.
+    ``scope["guard.trusted"]`` tells the app whether the caller was checked (False for what is free),
+    ``scope["guard.session"]`` the session whose cookie it was, or None. Raises AdminExposedError for an address other
+    than loopback without a token.
     """
 
-    def __init__(self, app: ASGIApp, *, listen: Address, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, *, listen: Address, token: str | None, sessions: Sessions) -> None:
         if token is None and not listen.loopback:
             raise AdminExposedError(
                 f"admin: {listen} can be reached from the network; allowed: a loopback address, or an admin_token_file"
             )
         self._app = app
         self._token = None if token is None else token.encode("ascii")
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it with 401 or 403."""
+        """Serve one request, refuse it with 401 or 403, or send a browser to the log-in."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -75,63 +92,101 @@ class Access:
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
-        status = self._denied(scope)
-        if status and not (scope["path"] in PROBES and scope["method"] in _READING):
-            await _refuse(guarded, status)
-            return
-        scope["guard.trusted"] = not status
-        await self._app(scope, receive, guarded)
+        ruling = self._local(scope) if self._token is None else self._remote(scope, self._token)
+        if ruling.status and scope["path"] in PROBES and scope["method"] in _READING:
+            ruling = _Ruling(trusted=False)
+        if ruling.status == 401 and _is_browser(scope):
+            await _log_in(guarded, scope)
+        elif ruling.status:
+            await _refuse(guarded, ruling.status)
+        else:
+            scope["guard.trusted"], scope["guard.session"] = ruling.trusted, ruling.session
+            await self._app(scope, receive, guarded)
 
-    def _denied(self, scope: Scope) -> int:
-        """Return 0, or the status the request is refused with."""
-        headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-        if self._token is not None:
-            return 0 if self._authorized(scope["method"], _only(headers, b"authorization") or b"") else 401
-        host = _only(headers, b"host")
-        if host is None or not _names_loopback(host.decode("latin-1")):
-            return 403
+    def _local(self, scope: Scope) -> _Ruling:
+        """Rule where the network is the credential."""
+        headers: Headers = scope["headers"]
+        if not names_loopback(headers):
+            return _Ruling(403)
         if scope["method"] in _READING:
-            return 0
-        origin, site = _only(headers, b"origin"), _only(headers, b"sec-fetch-site")
+            return _Ruling()
+        origin, host = only(headers, b"origin"), only(headers, b"host") or b""
         own = origin is None or origin == b"http://" + host
-        return 0 if own and site in {None, b"none", b"same-origin"} else 403
+        return _Ruling(0 if own and only(headers, b"sec-fetch-site") in OWN_SITES else 403)
 
-    def _authorized(self, method: str, value: bytes) -> bool:
-        """True for the bearer token, and, so that a browser can show the console, for a password to read with."""
-        scheme, _, given = value.partition(b" ")
-        given = given.strip()
-        if scheme.lower() == b"basic":
-            if method not in _READING:  # browsers attach passwords to other sites' forms too
-                return False
-            try:
-                given = b64decode(given, validate=True).partition(b":")[2]
-            except NotBase64:
-                return False
-        elif scheme.lower() != b"bearer":
-            return False
-        return hmac.compare_digest(given, self._token or b"")
+    def _remote(self, scope: Scope, token: bytes) -> _Ruling:
+        """Rule where the token is the credential."""
+        headers, path, reading = scope["headers"], scope["path"], scope["method"] in _READING
+        scheme, _, given = (only(headers, b"authorization") or b"").partition(b" ")
+        if scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), token):
+            return _Ruling()
+        session = self._session(headers)
+        if session is not None and reading and read_by_own_page(headers):
+            return _Ruling(session=session)
+        if session is not None and not reading and path in FORMS:
+            return _Ruling(session=session) if own_page(headers) else _Ruling(403)
+        if path == "/login" or (path in _DRAWN and reading):
+            return _Ruling(session=session, trusted=False)
+        return _Ruling(401)
+
+    def _session(self, headers: Headers) -> Session | None:
+        names = {cookie_name(headers, secure=secure) for secure in (True, False)}
+        for key, line in headers:
+            if key != b"cookie":
+                continue
+            for pair in line.decode("latin-1").split(";"):
+                name, _, value = pair.strip().partition("=")
+                found = self._sessions.find(value) if name in names else None
+                if found is not None:
+                    return found
+        return None
 
 
-def _only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """Return the value of ``name``; several values of one name count as a wrong one."""
-    found = [value for key, value in headers if key == name]
-    return None if not found else found[0] if len(found) == 1 else b""
+def cookie_name(headers: Headers, *, secure: bool) -> str:
+    """Return the name of the session's cookie at the address that was asked for.
+
+    Cookies do not know ports: with the port in its name, the consoles of two Guards on one host do not overwrite each
+    other's. A secure one begins with ``__Host-``, which no other host and no page without HTTPS can set.
+    """
+    asked = port(headers)
+    return ("__Host-guard" if secure else "guard") + (f"-{asked}" if asked else "")
 
 
-def _names_loopback(host: str) -> bool:
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ip_address(name.removeprefix("[").removesuffix("]")).is_loopback
-    except ValueError:
-        return False
+def cookie(headers: Headers, value: str, *, secure: bool) -> str:
+    """Return the ``Set-Cookie`` line that begins a session, or, with an empty ``value``, forgets its cookie."""
+    seconds = SECONDS if value else 0
+    line = f"{cookie_name(headers, secure=secure)}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}"
+    return f"{line}; Secure" if secure else line
+
+
+def own_path(next_: str) -> str:
+    """Return ``next_`` if it is a page of the console, else the first page: a log-in leads nowhere else."""
+    path = next_.partition("?")[0]
+    plain = next_.isascii() and next_.isprintable() and not {" ", "\\"} & set(next_)
+    known = path in PAGES or (path.startswith("/decisions/") and "//" not in path)
+    return next_ if plain and known else "/"
+
+
+def _is_browser(scope: Scope) -> bool:
+    """Return whether a person waits for a page: whoever else asks for one is told that a token is missing."""
+    accepts = any(key == b"accept" and b"text/html" in value for key, value in scope["headers"])
+    path: str = scope["path"]
+    return accepts and scope["method"] in _READING and (path in PAGES or path.startswith("/decisions/"))
+
+
+async def _log_in(send: Send, scope: Scope) -> None:
+    query = scope.get("query_string", b"").decode("latin-1")
+    next_ = own_path(quote(scope["path"]) + (f"?{query}" if query else ""))
+    target = "/login" if next_ == "/" else f"/login?next={quote(next_)}"
+    headers = [(b"location", target.encode("ascii")), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(send: Send, status: int) -> None:
     body = b'{"error":{"code":"%s"}}' % (b"unauthorized" if status == 401 else b"forbidden")
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 401:
-        headers.append((b"www-authenticate", b'Basic realm="guard", charset="UTF-8"'))
+        headers.append((b"www-authenticate", b'Bearer realm="guard"'))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -43,6 +43,11 @@ class Assessors:
         """The checks of finished answers."""
         return self._judge.answer_assessors if self._judge is not None else ()
 
+    @property
+    def judge_resting(self) -> bool | None:
+        """True while the judge is left alone after failures; None where there is none."""
+        return self._judge.client.resting if self._judge is not None else None
+
     def of_prompts(self, snapshot: Snapshot, *, starting: bool = False) -> Sequence[Assessor]:
         """Return the checks of prompts under ``snapshot``; takes a while where the model is to be loaded.
 

@@ -89,6 +89,11 @@ class JudgeClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         metrics.breaker(open_=False)
 
+    @property
+    def resting(self) -> bool:
+        """True while it is left alone after failures."""
+        return self._breaker.open
+
     async def ask(self, question: Question) -> Verdict:
         """Return what the judge finds. Raises Unassessed; cancelling the last who waits closes the connection."""
         body = self._body(question)

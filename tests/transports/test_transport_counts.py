@@ -61,6 +61,7 @@ def test_a_count_that_was_read_is_bounded_on_both_sides(start):
     counter.refresh()
     row = reading(counter, states)
     assert (row.users, row.lower, row.upper, row.exact) == (1, 1, 1, True)
+    assert [(each.lower, each.held, each.upper) for each in row.limits] == [(1, 1, 1)]
     assert [each.state for each in row.limits] == [State.OK]
 
 
@@ -70,6 +71,7 @@ def test_before_the_ledger_was_read_nothing_bounds_the_count_and_no_state_is_tol
     counter.sight(("qwen",), 1, NOW)
     row = reading(counter, states)
     assert (row.users, row.lower, row.upper) == (1, 0, None)
+    assert [(each.lower, each.held, each.upper) for each in row.limits] == [(0, 1, None)]
     assert states.crossings() == []
     counter.flush()
     counter.refresh()
