@@ -41,7 +41,8 @@ COMMANDS: dict[str, Entry] = {
     "keys": Entry("guard.cli.keys", "app", "Manage API keys, and the keys that count users and sign."),
     "screen": Entry("guard.cli.screen", "screen", "Screen JSON lines of text on standard input."),
     "export": Entry("guard.cli.export", "app", "Check whether a data set may train a model."),
-    "audit": Entry("guard.cli.audit", "app", "Verify the audit chain."),
+    "report": Entry("guard.cli.report", "report", "Write the month's evidence for a lawyer, as a page and as JSON."),
+    "audit": Entry("guard.cli.audit", "app", "Verify the audit chain, and read it."),
     "doctor": Entry("guard.cli.doctor", "doctor", "Probe a deployment for what Guard cannot see or guard."),
 }
 

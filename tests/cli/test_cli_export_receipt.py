@@ -8,7 +8,6 @@ from guard.cli.main import run
 from guard.evidence import portable
 from guard.evidence.chain import Journal
 from guard.evidence.envelope import Standing
-from guard.evidence.seal import Sealer
 from guard.evidence.signing import PUBLIC, Signer, Verifier
 from guard.provenance.layout import Layout
 
@@ -19,7 +18,7 @@ def layout(tmp_path, monkeypatch):
     (tmp_path / "guard.yaml").write_text("state_dir: state\n")
     layout = Layout(tmp_path / "state")
     for instance in ("guard-0", "guard-1"):
-        journal = Journal(layout.audit, instance=instance, sealer=Sealer(Signer(layout.signing)))
+        journal = Journal(layout.audit, instance=instance, signer=Signer(layout.signing))
         journal.start()
         for number in range(3):
             journal.append("receipt", {"id": f"r-{instance}x{number}-0", "model": "tiny"})

@@ -11,7 +11,6 @@ import pytest
 from guard.cli.main import run
 from guard.evidence.chain import Journal
 from guard.evidence.envelope import sign
-from guard.evidence.seal import Sealer
 from guard.evidence.signing import PUBLIC, Signer, rotate
 from guard.provenance.layout import Layout
 
@@ -23,7 +22,7 @@ class Deployment:
         self.directory, self.layout = directory, Layout(directory / "state")
         (directory / "guard.yaml").write_text("state_dir: state\n")
         self.signer = Signer(self.layout.signing)
-        journal = Journal(self.layout.audit, instance="guard-0", sealer=Sealer(self.signer))
+        journal = Journal(self.layout.audit, instance="guard-0", signer=self.signer)
         journal.start()
         for number in range(5):
             journal.append("receipt", {"id": f"r-q{number}-0", "model": "tiny", "answered": 1_795_000_000.25})

@@ -20,11 +20,6 @@ def days_in(month: str) -> list[str]:
     return [f"{month}-{day:02d}" for day in range(1, monthrange(int(month[:4]), int(month[5:]))[1] + 1)]
 
 
-def came(growth: "Sequence[Growth]") -> int:
-    """Return how many users the days of ``growth`` brought into the month."""
-    return sum(each.new + (each.returning or 0) for each in growth)
-
-
 def growth_chart(
     title: str,
     month: str,
@@ -40,6 +35,7 @@ def growth_chart(
     ``undated`` users are there from the first day: nobody knows when they came.
     """
     from guard.cli.chart import chart
+    from guard.usage.outlook.ahead import came
 
     days, by_day = days_in(month), {each.day: came([each]) for each in growth}
     counts = list(accumulate((by_day.get(day, 0) for day in days if day <= today), initial=undated))[1:]

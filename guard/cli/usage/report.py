@@ -12,7 +12,7 @@ import typer
 
 from guard.cli.usage.document import figure_document, period_document, tested_document
 from guard.cli.usage.grounds import Grounds, grounds, stated_days
-from guard.cli.usage.growth import came, days_in
+from guard.cli.usage.growth import days_in
 from guard.cli.usage.output import EX_CANTCREAT, whole_file
 from guard.cli.usage.page import page
 from guard.cli.usage.source import CONFIG, LEDGER, SPOOL, Source, leftover_of, opened, period_of, source
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from guard.usage.spool import Leftover
 
 EX_DATA = 65
+
+
+class NotCounted(Exception):
+    """A month that nobody was counted in, as far as the ledger can tell; the text says why."""
 
 
 def report(
@@ -59,7 +63,10 @@ def report(
             _refuse(f"{month.id} has not begun")
         if asked is not None and asked > today:
             raise typer.BadParameter(f"{asked} is a day to come; allowed: {today} or earlier", param_hint="--at")
-        document = _document(where, store, calendar, month, asked, today)
+        try:
+            document = month_document(where, store, calendar, month, asked, today)
+        except NotCounted as error:
+            _refuse(str(error))
     text = _sealed_json(document) if as_json else _sealed("".join(f"{line}\n" for line in page(document)))
     if out is None:
         typer.echo(text, nl=False)
@@ -109,9 +116,14 @@ def _month(calendar: "Calendar", ledger: "Ledger", text: str | None) -> "Period"
     return month
 
 
-def _document(
+def month_document(
     where: Source, ledger: "Ledger", calendar: "Calendar", month: "Period", asked: date | None, today: date
 ) -> dict[str, Any]:
+    """Return everything that is known of the users of ``month``, attestations as of the day ``asked``.
+
+    Without one it is the day that ``--at`` defaults to, none after ``today``. Raises NotCounted, LedgerUnavailable and
+    SpoolError.
+    """
     import guard
     from guard.usage.coverage import coverage, extent
     from guard.usage.figure import figures, spooled
@@ -120,7 +132,7 @@ def _document(
     waiting = spooled(leftover)
     covered = coverage(ledger, month.id, waiting)
     if not covered.counted:
-        _refuse(f"{month.id} was not counted: {covered.reason}")
+        raise NotCounted(f"{month.id} was not counted: {covered.reason}")
     reach = extent(ledger, month.id, waiting)
     day = asked or _as_of(where, month, reach, today)
     rows = figures(ledger, calendar, month, leftover, where.limits)
@@ -178,6 +190,7 @@ def _license(
     where: Source, ledger: "Ledger", figure: "Figure", peaks: "Sequence[Figure]", attested: Grounds
 ) -> dict[str, Any]:
     from guard.usage.declaration import Part
+    from guard.usage.outlook.ahead import came
 
     known = where.packs.get(figure.license)
     plain = figure_document(figure, where.reading(figure.license), attested)

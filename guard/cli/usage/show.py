@@ -11,7 +11,7 @@ import typer
 
 from guard.cli.usage.document import figure_document, period_document
 from guard.cli.usage.grounds import grounds
-from guard.cli.usage.growth import came, growth_chart
+from guard.cli.usage.growth import growth_chart
 from guard.cli.usage.lines import AS_PEOPLE, counts_table, item, wrapped
 from guard.cli.usage.source import CONFIG, LEDGER, SPOOL, leftover_of, opened, period_of, source
 
@@ -33,6 +33,7 @@ def show(
     """
     from guard.usage.address import shown
     from guard.usage.figure import figures
+    from guard.usage.outlook.ahead import came
     from guard.usage.period import Kind, kind_of
 
     where = source(ledger, config, spool)
