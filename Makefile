@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vllm test packages lint unit slow docs test-faults test-vllm bench clean
+.PHONY: screenshots help demo demo-alerts demo-vllm test packages lint unit slow docs golden test-faults test-vllm bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,9 +13,15 @@ help:  ## Show these lines.
 demo: $(VENV)/.guard-demo  ## Play real traffic through Guard; ONCE=1 ends after the scene.
 	$(BIN)/guard demo $(if $(ONCE),--once)
 
+demo-alerts: packages $(VENV)/.guard-demo  ## Pass 80 % of a limit: Guard, Prometheus, Alertmanager, webhook.
+	$(BIN)/guard demo --alerts --once
+
 demo-vllm: $(VENV)/.guard-demo  ## The same scene before a real vLLM; ONCE=1 ends after it.
 	python=$$(tests/vllm/install.sh) && \
 	$(BIN)/guard demo --vllm --vllm-venv "$$(dirname "$$(dirname "$$python")")" $(if $(ONCE),--once)
+
+screenshots: $(VENV)/.guard-dev  ## Take the pictures of docs/console.md anew.
+	$(BIN)/python tests/console/screenshots.py
 
 test: packages lint docs unit slow  ## Lint, types, docs, unit tests, then the tests that start processes.
 
@@ -35,6 +41,10 @@ unit: $(VENV)/.guard-dev  ## The fast tests.
 
 slow: $(VENV)/.guard-dev  ## The tests that start processes or wait.
 	$(BIN)/pytest -q -m "slow and not vllm and not faults"
+
+golden: $(VENV)/.guard-dev  ## Write anew what the Helm chart is expected to render; the diff is to be looked at.
+	$(BIN)/python deploy/helm/update.py
+	GUARD_GOLDEN=write $(BIN)/pytest -q tests/deploy/test_deploy_helm.py -k "rendered_is_what or golden"
 
 test-faults: packages $(VENV)/.guard-dev  ## Three gateways and Redis under kill -9 and outages: a few minutes.
 	$(BIN)/pytest -q -s -m slow tests/faults

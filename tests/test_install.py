@@ -55,4 +55,6 @@ def test_it_brings_the_types_and_the_license(bare):
     package = Path(run(bare, "python", "-c", script).stdout.strip())
     assert (package / "py.typed").exists()
     assert list((package / "policies" / "licenses").glob("*.yaml"))
+    monitoring = {path.name for path in (package / "deploy" / "prometheus").iterdir()}
+    assert monitoring == {"guard-rules.yml", "guard-alerts.yml", "prometheus.yml", "alertmanager.yml"}
     assert list(package.parent.glob("guard-*.dist-info/licenses/LICENSE"))

@@ -23,21 +23,27 @@ def demo(
     once: bool = typer.Option(False, "--once", help="End after the scene."),
     vllm: bool = typer.Option(False, "--vllm", help="Play before a real vLLM instead of the embedded upstream."),
     vllm_venv: Path | None = typer.Option(None, "--vllm-venv", help="Virtual environment that holds vLLM."),
+    alerts: bool = typer.Option(False, "--alerts", help="Pass 80 % of a limit, and show the alert as it arrives."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per step."),
 ) -> None:
     """Play real traffic through Guard and show what happens to it.
 
     Ends with 0 if every step did what it says, with 1 otherwise.
     """
+    if alerts and (vllm or vllm_venv is not None):
+        raise typer.BadParameter("allowed: --alerts before the embedded upstream, or --vllm without it")
     if find_spec("openai") is None:
         typer.echo("guard demo needs the openai client, which comes with Guard's extra 'demo'", err=True)
         raise typer.Exit(EX_CONFIG)
-    from guard.cli.demo_scene.process import DidNotStart
-    from guard.cli.demo_scene.scene import SCENE, play
-
     for ending in (signal.SIGINT, signal.SIGTERM):
         # So that the servers are stopped then, too; a shell's background jobs inherit SIGINT as ignored.
         signal.signal(ending, signal.default_int_handler)
+    if alerts:
+        _alerts(once, as_json)
+        return
+    from guard.cli.demo_scene.process import DidNotStart
+    from guard.cli.demo_scene.scene import SCENE, play
+
     with tempfile.TemporaryDirectory(prefix="guard-demo-") as name:
         try:
             with _stage(Path(name), vllm or vllm_venv is not None, vllm_venv) as stage:
@@ -49,17 +55,57 @@ def demo(
                 if not once:
                     _show_addresses(stage)
                 passed = sum(outcome.passed for outcome in outcomes)
-                try:
-                    typer.echo(f"{passed} passed, {len(outcomes) - passed} failed", err=as_json)
-                    while not once:
-                        time.sleep(1)  # not signal.pause(), which would sleep through a signal that came just before it
-                except KeyboardInterrupt:
-                    typer.echo("", err=True)
+                _end(f"{passed} passed, {len(outcomes) - passed} failed", once, as_json)
         except DidNotStart as error:
             typer.echo(error, err=True)
             raise typer.Exit(1) from error
     if passed < len(outcomes):
         raise typer.Exit(1)
+
+
+def _alerts(once: bool, as_json: bool) -> None:
+    """The road of one alert, from the users to the webhook."""
+    from guard.cli.demo_scene import alerts, monitoring
+    from guard.cli.demo_scene.process import DidNotStart
+
+    if absent := monitoring.missing():
+        typer.echo(
+            f"guard demo --alerts needs Prometheus and its Alertmanager, and not on PATH: {', '.join(absent)}; "
+            f"on Debian: apt-get install --no-install-recommends {' '.join(absent)}",
+            err=True,
+        )
+        raise typer.Exit(EX_CONFIG)
+
+    def said(line: str) -> None:
+        typer.echo(line, err=as_json)
+
+    with tempfile.TemporaryDirectory(prefix="guard-demo-") as name:
+        try:
+            with alerts.deployed(Path(name)) as watched:
+                alerts.introduce(watched.monitoring, said)
+                arrival = alerts.play(watched, said)
+                alerts.show(arrival, as_json=as_json)
+                if not once:
+                    _show_addresses(watched.stage)
+                _end("1 alert received" if arrival.alert else "no alert received", once, as_json)
+        except KeyboardInterrupt:
+            typer.echo("", err=True)
+            raise typer.Exit(1) from None
+        except DidNotStart as error:
+            typer.echo(error, err=True)
+            raise typer.Exit(1) from error
+    if arrival.alert is None:
+        raise typer.Exit(1)
+
+
+def _end(line: str, once: bool, as_json: bool) -> None:
+    """Print the last line, and unless it is to end ``once`` that is said, stay until the user interrupts."""
+    try:
+        typer.echo(line, err=as_json)
+        while not once:
+            time.sleep(1)  # not signal.pause(), which would sleep through a signal that came just before it
+    except KeyboardInterrupt:
+        typer.echo("", err=True)
 
 
 def _stage(folder: Path, real: bool, venv: Path | None) -> AbstractContextManager["Stage"]:
