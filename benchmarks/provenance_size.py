@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 from guard.evidence.chain import Journal
-from guard.evidence.seal import Sealer
 from guard.evidence.signing import Signer
 from guard.provenance.layout import Layout
 from guard.provenance.months import MonthKeys
@@ -32,8 +31,8 @@ def kept(texts):
     """Return the bytes in the index and in the audit chain after ``texts`` were answered."""
     with tempfile.TemporaryDirectory() as folder:
         layout = Layout(Path(folder))
-        sealer = Sealer(Signer(layout.signing))
-        journal = Journal(layout.audit, instance="guard-0", clock=lambda: NOW, sealer=sealer)
+        signer = Signer(layout.signing)
+        journal = Journal(layout.audit, instance="guard-0", clock=lambda: NOW, signer=signer)
         keys = MonthKeys(layout.keys)
         recorder = Recorder(layout.provenance, KEY, keys, "guard-0", journal, clock=lambda: NOW)
         journal.start()

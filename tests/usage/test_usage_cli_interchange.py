@@ -287,7 +287,7 @@ def test_imports_and_statements_leave_a_trail_beside_a_running_gateway(tmp_path)
     journal.close()
     running.release()
     found = entries_of(tmp_path)
-    assert [each["kind"] for each in found] == [
+    assert [each["kind"] for each in found if each["kind"] != "checkpoint"] == [
         "open", "usage_import", "close", "open", "usage_declared", "close", "open", "usage_declared", "close",
     ]  # fmt: skip
     merged, _, replaced = (each["facts"] for each in found if each["kind"].startswith("usage"))
