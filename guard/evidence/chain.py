@@ -36,6 +36,10 @@ BATCH = 512
 """Entries written with one system call."""
 RETRY = 0.5
 """Seconds between attempts on a disk that refuses."""
+ORDER = 0.5
+"""Seconds by which an entry may have been made before the one that it stands behind: it gets the time of that one. By
+more, the clock was set back, and the times in the chain say so.
+"""
 ROTATE_BYTES = 256 * 1024 * 1024
 CHECKPOINT_SECONDS = 3600.0
 
@@ -80,6 +84,8 @@ class Journal:
         """Why the chain is not intact: what the check of it found, or a chain that was set aside and is still there."""
         self.refused = 0
         """Entries that ``append`` has refused since ``start``."""
+        self.standing: Mapping[str, Any] = {}
+        """What is in force, in words of its user: each file that continues another begins with it. Replace it whole."""
         self._clock, self._fsync, self._limit, self._linger = clock, fsync, limit, linger
         self._rotate_bytes, self._interval = rotate_bytes, checkpoint_seconds
         self._signer, self._heads = signer, heads
@@ -96,6 +102,10 @@ class Journal:
         self._carried = 0
         """0 until the file has another entry than those that begin it: one that has none is not rotated."""
         self._told = 0
+        self._stamped = 0.0
+        """Time of the last entry."""
+        self._last: float | None = None
+        """Time of the last entry of the file that was closed, but for those that close it; None if that was before."""
         self._seq = self._length = 0
         self._prev = self._head = b""
 
@@ -115,7 +125,7 @@ class Journal:
         except (OSError, ValueError) as error:
             self._live.close()
             raise JournalError(f"{self.path}: {getattr(error, 'strerror', None) or error}") from error
-        self._seq, self._prev = tail.seq, tail.hash
+        self._seq, self._prev, self._stamped, self._last = tail.seq, tail.hash, tail.time or 0.0, None
         self._length, self._head = tail.seq, tail.hash
         self.damage = (
             f"{self.directory}: the chain {aside[0]} did not verify, was set aside and is still there"
@@ -271,7 +281,7 @@ class Journal:
         pending = self._pending
         lines: list[bytes] = []
         if self.refused > self._told and pending:
-            pending.appendleft((self._clock(), "gap", {"entries": self.refused - self._told}))
+            pending.appendleft((pending[0][0], "gap", {"entries": self.refused - self._told}))
             self._told = self.refused
         if self._live.before is not None and (pending or self._due):
             self._link_beginning(lines, self._live.before)
@@ -294,8 +304,13 @@ class Journal:
         return bool(lines)
 
     def _link(self, lines: list[bytes], kind: str, facts: Mapping[str, Any], moment: float | None = None) -> int:
-        self._seq += 1
-        line, self._prev = link(self._prev, self._seq, self._clock() if moment is None else moment, kind, facts)
+        """Link an entry; one of the journal's own has the time of what waits behind it, if anything does."""
+        if moment is None:
+            moment = self._pending[0][0] if self._pending else self._clock()
+        if self._stamped - ORDER <= moment < self._stamped:
+            moment = self._stamped
+        self._seq, self._stamped = self._seq + 1, moment
+        line, self._prev = link(self._prev, self._seq, moment, kind, facts)
         lines.append(line)
         return len(line)
 
@@ -307,12 +322,14 @@ class Journal:
         self._checkpoint = made
 
     def _link_beginning(self, lines: list[bytes], before: str) -> None:
-        facts = {"file": before, "seq": self._seq, "hash": self._prev.decode()}
-        self._link(lines, CONTINUE, {"instance": self.instance, "number": self._live.number, **facts})
+        facts = {"number": self._live.number, "file": before, "seq": self._seq, "hash": self._prev.decode()}
+        ended = {"last": self._last} if self._last is not None else {}
+        self._link(lines, CONTINUE, {**self.standing, "instance": self.instance, **facts, **ended})
         self._link_checkpoint(lines)
         self._live.before = None
 
     def _link_end(self, lines: list[bytes]) -> None:
+        self._last = self._stamped
         self._link_checkpoint(lines)
         self._link(lines, ROTATE, {"file": self._live.closed_name, "number": self._live.number})
         self._turning = True

@@ -13,7 +13,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
+from guard.evidence.entry import EARLIEST, LATEST, MOST
 from guard.evidence.envelope import canonical
+from guard.evidence.journals import fit
 from guard.evidence.signing import Signer, Verifier, holds, moment
 
 _SIGNED_AS = b"guard-checkpoint/1\n"
@@ -52,15 +54,19 @@ class Checkpoint(NamedTuple):
         """Return it as it leaves the machine."""
         return self._asdict() | {"signature": b64encode(self.signature).decode()}
 
-    def check(self, keys: Verifier) -> None:
-        """Raises CheckpointError unless the signature is that of a key among ``keys`` which was in use then."""
+    def check(self, keys: Verifier) -> bool:
+        """Return whether the key was in use already; False shows a clock that was set back, and nothing worse.
+
+        Raises CheckpointError unless the signature is that of a key among ``keys`` which was not retired then.
+        """
         key = keys.key(self.key)
         if key is None:
             raise CheckpointError(f"is signed by the key {self.key!a}, which is not one of those given")
         if not holds(key.public, signed_bytes(self.instance, self.seq, self.head, self.time), self.signature):
             raise CheckpointError(f"has a signature that is not the key's ({key.id}): it was changed")
-        if not key.in_use(self.time):
-            raise CheckpointError(f"is signed on {moment(self.time)} by the key {key.id}, which was not in use then")
+        if key.retired(self.time):
+            raise CheckpointError(f"is signed on {moment(self.time)} by the key {key.id}, which was retired then")
+        return key.in_use(self.time)
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
@@ -77,8 +83,12 @@ class Checkpoint(NamedTuple):
             signature = b64decode(known["signature"], validate=True)
         except ValueError as error:
             raise CheckpointError("has no signature in base64") from error
-        if len(known["head"]) != 64 or not _HEXADECIMAL.issuperset(known["head"]) or known["seq"] < 1:
+        if len(known["head"]) != 64 or not _HEXADECIMAL.issuperset(known["head"]) or not 0 < known["seq"] < MOST:
             raise CheckpointError("names no entry")
+        if not fit(known["instance"]):
+            raise CheckpointError("names no instance")
+        if not EARLIEST <= known["time"] < LATEST:
+            raise CheckpointError("has no time")
         return cls(**known | {"signature": signature})
 
 

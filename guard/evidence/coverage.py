@@ -12,6 +12,10 @@ class Coverage:
 
     def __init__(self, keys: Verifier | None) -> None:
         self.seals = self.sealed = 0
+        self.early = 0
+        """Seals that were signed before their key is listed."""
+        self.first_early: int | None = None
+        """The entry of the first of them."""
         self._heads = bytearray(bytes.fromhex(GENESIS.decode()))
         """Hashes of the last entries, from the one on that the last seal names; at most twice ``LOOK_BACK``."""
         self._keys, self._leaves = keys, Unsealed()
@@ -38,7 +42,7 @@ class Coverage:
             self._leaves.add(kind, parse(raw).facts, seq)
         elif kind == SEAL:
             seal = Seal.of(parse(raw).facts)
-            self._signed(seal)
+            self._signed(seal, seq)
             self._partial &= self._find(seal.head) < 0 or not self._leaves.holds(seal.first)
             if self._partial:
                 self._leaves.drop_through(seal.last)
@@ -50,7 +54,7 @@ class Coverage:
         if len(self._heads) > 2 * LOOK_BACK * _SIZE:
             del self._heads[: LOOK_BACK * _SIZE]
 
-    def _signed(self, seal: Seal) -> None:
+    def _signed(self, seal: Seal, seq: int) -> None:
         if self._keys is None:
             return
         key = self._keys.key(seal.key)
@@ -58,8 +62,11 @@ class Coverage:
             raise SealError(f"is signed by the key {seal.key!a}, which is not one of those given")
         if not holds(key.public, seal.signed, seal.signature):
             raise SealError(f"has a signature that is not the key's ({key.id}): the seal or the signature was changed")
+        if key.retired(seal.sealed):
+            raise SealError(f"is signed on {moment(seal.sealed)} by the key {key.id}, which was retired then")
         if not key.in_use(seal.sealed):
-            raise SealError(f"is signed on {moment(seal.sealed)} by the key {key.id}, which was not in use then")
+            self.early += 1
+            self.first_early = self.first_early or seq
 
     def _follows(self, seal: Seal) -> None:
         """The entry that the seal names must stand before it: with it all before that one is as it was."""

@@ -16,11 +16,17 @@ caller's duty, because the journal cannot tell a digest from a name.
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 GENESIS = b"0" * 64
+LONGEST = 16 * 1024 * 1024
+"""Bytes of the longest line; what is longer is no entry."""
+EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_800.0
+"""Times that an entry may have, in epoch seconds: from the year 1 to before the year 10000."""
+MOST = 2**63
+"""An entry has a number below it."""
 OPEN, CLOSE = "open", "close"
 """Kinds of the first and the last entry of a run. An ``open`` whose predecessor is no ``close`` followed a kill."""
 LEAVES = frozenset({"receipt", "declaration"})
@@ -33,6 +39,10 @@ ROTATE, CONTINUE = "rotate", "continue"
 DAMAGED = "damaged"
 _PREV, _HASH, _END = b',"prev":"', b'","hash":"', b'"}'
 _TAIL = len(_PREV) + 64 + len(_HASH) + 64 + len(_END)
+
+
+class NotAnEntry(ValueError):
+    """Bytes that are no entry of a journal."""
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -65,15 +75,23 @@ class Linked(NamedTuple):
     hash: bytes
 
 
+_C = TypeVar("_C", bound=Content)
 _encoder = msgspec.json.Encoder()
 _outline = msgspec.json.Decoder(Outline)
+_content = msgspec.json.Decoder(Content)
 _entry = msgspec.json.Decoder(Entry)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def link(prev: bytes, seq: int, time: float, kind: str, facts: Mapping[str, Any]) -> Linked:
-    """Return the line of an entry that follows ``prev``. Facts that are no JSON are named instead of kept."""
+    """Return the line of an entry that follows ``prev``.
+
+    Facts that are no JSON, or more than a line holds, are named instead of kept.
+    """
     try:
         canonical = _encoder.encode(Content(seq, time, kind, dict(facts)))
+        if len(canonical) + _TAIL >= LONGEST:
+            raise OverflowError(kind)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         named = {"unwritable": type(error).__name__, "names": sorted(ascii(name)[:64] for name in facts)}
         canonical = _encoder.encode(Content(seq, time, kind, named))
@@ -81,7 +99,7 @@ def link(prev: bytes, seq: int, time: float, kind: str, facts: Mapping[str, Any]
     return Linked(b"".join((canonical[:-1], _PREV, prev, _HASH, digest, _END, b"\n")), digest)
 
 
-def checked(line: bytes, seq: int, prev: bytes) -> "Outline | str":
+def checked(line: bytes, seq: int, prev: bytes) -> "Content | str":
     """Return ``line`` (without its line feed) as entry ``seq`` after ``prev``, or what is wrong with it."""
     tail, canonical = line[-_TAIL:], line[:-_TAIL] + b"}"
     found_prev, found_hash = tail[len(_PREV) : len(_PREV) + 64], tail[-len(_END) - 64 : -len(_END)]
@@ -92,8 +110,8 @@ def checked(line: bytes, seq: int, prev: bytes) -> "Outline | str":
     if found_hash != sha256(prev + canonical).hexdigest().encode():
         return "was changed after it was written"
     try:
-        found = outline(canonical)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        found = _sound(_content, canonical)
+    except NotAnEntry:
         return "is not an entry of a journal"
     if found.seq != seq:
         return f"has sequence number {found.seq} where {seq} is due"
@@ -111,19 +129,36 @@ def prev_of(line: bytes) -> bytes:
 
 
 def outline(line: bytes) -> Outline:
-    """Return number and kind of the entry in ``line``, unverified. Raises msgspec.MsgspecError if it is none."""
-    return _outline.decode(line)
+    """Return number and kind of the entry in ``line``, unverified. Raises NotAnEntry for what is plainly none.
+
+    What stands beside the two is not looked at: ``parse`` may raise still.
+    """
+    try:
+        return _outline.decode(line)
+    except _UNREADABLE as error:
+        raise NotAnEntry(str(error)) from None
 
 
 def parse(line: bytes) -> Entry:
-    """Return the entry in ``line``, unverified. Raises msgspec.MsgspecError if it is none."""
-    return _entry.decode(line)
+    """Return the entry in ``line``, unverified. Raises NotAnEntry, and nothing else, if it is none."""
+    return _sound(_entry, line)
+
+
+def _sound(decoder: msgspec.json.Decoder[_C], line: bytes) -> _C:
+    """Return what ``decoder`` reads, with a number from 1 on and a time that a calendar has. Raises NotAnEntry."""
+    try:
+        found = decoder.decode(line)
+    except _UNREADABLE as error:
+        raise NotAnEntry(str(error)) from None
+    if not 0 < found.seq < MOST or not EARLIEST <= found.time < LATEST:
+        raise NotAnEntry(f"number {found.seq}, time {found.time}")
+    return found
 
 
 def read(path: Path) -> Iterator[Entry]:
     """Yield the entries of one journal file in order, unverified; an unfinished last line is left out.
 
-    Raises msgspec.MsgspecError at a line that is no entry: verify the file first.
+    Raises NotAnEntry at a line that is none: verify the file first.
     """
     with path.open("rb") as file:
         for line in file:

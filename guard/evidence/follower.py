@@ -9,16 +9,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from guard.evidence.entry import EARLIEST, LATEST, LONGEST, MOST, NotAnEntry
 from guard.evidence.journals import Chain, journals
 
 CHUNK = 1024 * 1024
-"""Bytes that are read at once."""
-LONGEST = 16 * CHUNK
-"""Bytes of the longest line that is read; a longer one is passed over."""
+"""Bytes that are read at once; of a line up to ``entry.LONGEST``: a longer one is passed over."""
 MISSED = 5
 """Looks for which a file that is not found is remembered: a rename may happen during one."""
 
@@ -61,6 +60,19 @@ class _Last(NamedTuple):
 
 
 _decoder = msgspec.json.Decoder(Line)
+_facts = msgspec.json.Decoder(dict[str, Any])
+
+
+def line_of(raw: bytes) -> Line:
+    """Return the entry in ``raw``, unverified; its facts can be decoded. Raises NotAnEntry."""
+    try:
+        line = _decoder.decode(raw)
+        _facts.decode(line.facts)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise NotAnEntry(str(error)) from None
+    if not 0 < line.seq < MOST or not EARLIEST <= line.time < LATEST:
+        raise NotAnEntry(f"number {line.seq}, time {line.time}")
+    return line
 
 
 class Follower:
@@ -170,8 +182,8 @@ class Follower:
             place.torn = False
         for raw in lines:
             try:
-                line = _decoder.decode(raw)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+                line = line_of(raw)
+            except NotAnEntry:
                 self.unreadable += 1
                 continue
             last = self._last.get(chain)

@@ -1,7 +1,7 @@
 """Decisions counted by the hour: what became of requests, and which clause and category said so."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 HOUR = 3600
@@ -66,11 +66,13 @@ class Hours:
 
 
 def outcome_of(facts: Mapping[str, Any]) -> Outcome:
-    """Return what the facts of a ``decision`` entry are counted under."""
+    """Return what the facts of a ``decision`` entry are counted under; what no decision has is passed over."""
     verdict, ground = str(facts.get("verdict")), ground_of(facts)
     if ground is None:
-        return Outcome(verdict, license=next(iter(facts.get("licenses") or ()), None))
-    return Outcome(verdict, ground.get("code"), ground.get("license"), ground.get("clause"), ground.get("category"))
+        licenses = (each for each in _list(facts, "licenses") if isinstance(each, str))
+        return Outcome(verdict, license=next(licenses, None))
+    named = {name: ground.get(name) for name in ("code", "license", "clause", "category")}
+    return Outcome(verdict, **{name: text for name, text in named.items() if isinstance(text, str)})
 
 
 def ground_of(facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -78,13 +80,22 @@ def ground_of(facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
     That is the refusal; without one what shadow mode would have refused; without that the gravest finding.
     """
-    return facts.get("refused") or next(iter(facts.get("shadowed") or ()), None) or gravest(facts)
+    refused = facts.get("refused")
+    if refused and isinstance(refused, Mapping):
+        return refused
+    return next((each for each in _list(facts, "shadowed") if isinstance(each, Mapping)), None) or gravest(facts)
 
 
 def gravest(facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the finding about which most was done; None where nothing was done about any."""
-    findings = [finding for finding in facts.get("findings") or () if finding.get("action") in _GRAVITY]
-    return max(findings, key=lambda finding: _GRAVITY[finding["action"]], default=None)
+    found = [each for each in _list(facts, "findings") if isinstance(each, Mapping)]
+    acted = [finding for finding in found if str(finding.get("action")) in _GRAVITY]
+    return max(acted, key=lambda finding: _GRAVITY[str(finding["action"])], default=None)
+
+
+def _list(facts: Mapping[str, Any], name: str) -> Sequence[Any]:
+    found = facts.get(name)
+    return found if isinstance(found, list | tuple) else ()
 
 
 _GRAVITY = {"flag": 1, "mask": 2, "block": 3}

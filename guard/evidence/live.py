@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -82,10 +83,11 @@ class LiveFile:
     def rotate(self) -> None:
         """Give the file its number and begin the next one under its name, which has to begin with ``continue``.
 
-        Everything is on the medium before the name changes. May be called again after an OSError, and goes on then.
+        Everything is on the medium before the name changes; an empty file that has the number already is replaced. May
+        be called again after an OSError, and goes on then.
         """
         closed = closed_path(self._directory, self._instance, self.number)
-        if not closed.exists():
+        if not closed.exists() or (closed.is_file() and closed.stat().st_size == 0):
             os.fsync(self._file)
             with suppress(FileNotFoundError):  # taken away by somebody: the chain goes on, verifying it names the file
                 self.path.rename(closed)
@@ -119,6 +121,9 @@ class LiveFile:
 
     def _open(self) -> None:
         opened = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            raise ValueError("is no regular file")
         if self._file >= 0:
             os.close(self._file)
         self._file = opened

@@ -46,7 +46,7 @@ def find(directory: Path, id_: str, keys: Verifier) -> dict[str, Any]:
 
     ``keys`` give the public key that is put beside the signature, empty where it is not one of them. Raises
     NoReceiptError, NoJournalError where there is no journal, SealError where a seal is not over the leaves before it,
-    OSError, and msgspec.MsgspecError at a line that is no entry.
+    OSError, and NotAnEntry at a line that is none.
     """
     chains = journals(directory)
     if not chains:

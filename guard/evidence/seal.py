@@ -23,6 +23,8 @@ MOST = 4096
 LOOK_BACK = 65_536
 """Leaves without a seal that are kept in mind while a journal is read."""
 _SIGNED_AS = b"guard-seal/1\n"
+_COUNTED = 2**53
+"""What canonical JSON can say is less (``guard.evidence.envelope``)."""
 _KINDS: dict[str, set[type]] = {
     "key": {str},
     "count": {int},
@@ -81,6 +83,7 @@ class Seal:
             known = {name: facts[name] for name in cls.__slots__}
             root, signature = bytes.fromhex(known["root"]), b64decode(known["signature"], validate=True)
             typed = all(type(known[name]) in kinds for name, kinds in _KINDS.items())
+            typed = typed and known["count"] < _COUNTED
             if not typed or len(root) != merkle.SIZE or len(bytes.fromhex(known["head"])) != merkle.SIZE:
                 raise SealError("has not the facts of a seal")
             return cls(**known | {"root": root, "signature": signature})

@@ -80,7 +80,11 @@ class PublicKey(NamedTuple):
     def in_use(self, moment: float) -> bool:
         """Return whether it signed at ``moment``, give or take a minute."""
         began = self.begins is None or moment >= self.begins - GRACE
-        return began and (self.ends is None or moment <= self.ends + GRACE)
+        return began and not self.retired(moment)
+
+    def retired(self, moment: float) -> bool:
+        """Return whether another key signed in its place at ``moment``, give or take a minute."""
+        return self.ends is not None and moment > self.ends + GRACE
 
 
 class Signer:

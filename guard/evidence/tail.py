@@ -5,16 +5,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from guard.evidence.entry import (
     CLOSE,
     CONTINUE,
     GENESIS,
     LEAVES,
+    LONGEST,
     ROTATE,
     SEAL,
     Entry,
+    NotAnEntry,
     checked,
     hash_of,
     outline,
@@ -76,21 +76,26 @@ class _Window(NamedTuple):
 def examine(file: int, path: Path) -> Tail | str:
     """Return the tail of an open live file, or what is wrong with it; an unfinished last line is moved away."""
     name, window = chain_of(path), _window(file)
-    newest = max(map(_number, _closed(path.parent, name)), default=0)
+    if window is None:
+        return "its last line is too long for an entry of a journal"
+    # A file gets its number when entries are in it: an empty one is somebody else's, and says nothing of the chain.
+    newest = max((_number(closed) for closed in _closed(path.parent, name) if _holds_entries(closed)), default=0)
     try:
         number = _number_in(file) if window.lines else newest + 1
-    except msgspec.MsgspecError:
+    except NotAnEntry:
         return "its first line is not an entry of a journal"
     if number <= newest:
         return f"it does not continue {closed_path(path.parent, name, newest).name}"
     before = closed_path(path.parent, name, number - 1)
     earlier = _Window([], True, b"", 0)
-    if window.whole and before.exists():
+    there = _holds_entries(before)
+    if window.whole and there:
         with before.open("rb") as closed:
-            earlier = _window(closed.fileno())
-        if earlier.rest:
+            end = _window(closed.fileno())
+        if end is None or end.rest:
             return f"the file before it, {before.name}, ends with an unfinished line"
-    whole = window.whole and (number == 1 or (number == 2 and before.exists() and earlier.whole))
+        earlier = end
+    whole = window.whole and (number == 1 or (number == 2 and there and earlier.whole))
     tail = _follow([*earlier.lines, *window.lines], whole=whole)
     if isinstance(tail, str):
         return tail
@@ -121,12 +126,16 @@ def _closed(directory: Path, name: str) -> list[Path]:
     return sorted((path for path in found if number_of(path) is not None), key=_number)
 
 
+def _holds_entries(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
 def _number(path: Path) -> int:
     return number_of(path) or 0
 
 
 def _number_in(file: int) -> int:
-    """Return which file of its chain an open one is, by its first entry. Raises msgspec.MsgspecError."""
+    """Return which file of its chain an open one is, by its first entry. Raises NotAnEntry."""
     line = os.pread(file, _FIRST, 0).partition(b"\n")[0]
     if not line.startswith(b'{"seq":') or b'"kind":"continue"' not in line:
         return 1
@@ -135,7 +144,8 @@ def _number_in(file: int) -> int:
     return number if entry.kind == CONTINUE and type(number) is int and number > 1 else 1
 
 
-def _window(file: int) -> _Window:
+def _window(file: int) -> _Window | None:
+    """Return the last lines of a file, at least one if it has any; None where they are longer than entries are."""
     size, window = os.fstat(file).st_size, WINDOW
     while True:
         start = max(0, size - window)
@@ -143,6 +153,8 @@ def _window(file: int) -> _Window:
         end = data.rfind(b"\n") + 1
         if start == 0 or data.count(b"\n", 0, end) >= 2:
             break
+        if window > 2 * LONGEST:
+            return None
         window *= 4
     lines = data[:end].split(b"\n")[:-1]
     if start:

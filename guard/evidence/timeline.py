@@ -112,19 +112,25 @@ class Timeline:
             told = self._others[kind][: -limit - 1 : -1]
         return [each.entry() for each in told]
 
-    def find(self, reference: str, most: int = MOST) -> Found | None:
-        """Return what the journals say of the request ``reference``; None if nothing is found.
-
-        What is not in memory is looked for in the last ``most`` bytes of the files: that takes its time.
-        """
+    def known(self, reference: str) -> Found | None:
+        """Return what there is of the request ``reference`` if it is one of the last decisions, from memory."""
         with self._lock:
             known = self._by_reference.get(reference)
             attached = list(known[1]) if known is not None else []
+        return _found(reference, [("decision", known[0]), *attached]) if known is not None else None
+
+    def find(self, reference: str, most: int = MOST, go_on: Callable[[], bool] = lambda: True) -> Found | None:
+        """Return what the journals say of the request ``reference``; None if nothing is found.
+
+        What is not in memory is looked for in the last ``most`` bytes of the files, for as long as ``go_on`` returns
+        True: that takes its time.
+        """
+        known = self.known(reference)
         if known is not None:
-            return _found(reference, [("decision", known[0]), *attached])
+            return known
         told = [
             (line.kind, _told(instance, line))
-            for instance, line in lines_with(self._directory, reference.encode(), most)
+            for instance, line in lines_with(self._directory, reference.encode(), most, go_on)
             if line.kind in OF_DECISIONS | {"decision"} and _reference(line) == reference
         ]
         return _found(reference, told) if told else None

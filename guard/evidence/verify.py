@@ -7,17 +7,17 @@ the signatures in it, or by somebody who has the signing key.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from filecmp import cmp
 from pathlib import Path
-
-import msgspec
+from typing import BinaryIO
 
 from guard.evidence.checkpoint import Checkpoint, CheckpointError
 from guard.evidence.coverage import Coverage
-from guard.evidence.entry import outline, parse
-from guard.evidence.journals import SUFFIX, Chain, journals, number_of
+from guard.evidence.doubles import doubles
+from guard.evidence.entry import NotAnEntry, outline, parse
+from guard.evidence.journals import SUFFIX, Chain, journals, lines_of, live_path, number_of, odd
 from guard.evidence.kept import Kept
 from guard.evidence.seal import SealError
 from guard.evidence.signing import Verifier
@@ -67,6 +67,14 @@ class ChainReport:
     """Those under none: of a version that did not sign, lost to a kill, or about to be sealed."""
     first_unsealed: str | None
     """File and line of the first of them."""
+    early: int
+    """Checkpoints and seals that were signed before their key is listed: a clock was set back since."""
+    first_early: str | None
+    """File and line of the first of them."""
+    earlier: tuple[str, ...]
+    """Files that do not count, because another one, in another place, begins with everything that is in them."""
+    announced: bool
+    """False for a chain that looks set aside, while no ``damaged`` entry of its instance says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,8 @@ class Report:
     """What ``verify`` found."""
 
     chains: tuple[ChainReport, ...]
-    first_bad: Bad | None
+    bads: tuple[Bad, ...]
+    """The first bad place of each chain, and what is bad beside."""
     anchored: bool
     """True if a head or length was given: without one, entries cut off the end are invisible."""
     signatures: bool
@@ -85,7 +94,12 @@ class Report:
     @property
     def ok(self) -> bool:
         """True if nothing bad was found."""
-        return self.first_bad is None
+        return not self.bads
+
+    @property
+    def first_bad(self) -> Bad | None:
+        """The first of what is bad."""
+        return next(iter(self.bads), None)
 
     @property
     def entries(self) -> int:
@@ -137,27 +151,44 @@ def verify(
 ) -> Report:
     """Verify the chains in ``places``, directories or single files; what is in several of them is put together.
 
-    ``heads`` were kept elsewhere: each must be the hash of an entry. ``length`` is the least number of entries all
+    What is named as a journal and is no file is bad, and so is a chain that shares entries with another one. ``heads``
+    were kept elsewhere: each must be the hash of an entry. ``length`` is the least number of entries all
     chains together must have. Signatures are checked by ``keys``. ``progress`` is told of bytes that were read.
-    Raises NoJournalError if there is no journal in one of ``places``, and OSError if it cannot be read.
+    Raises NoJournalError if there is no journal in one of ``places``, unless heads or a length say that there was one,
+    and OSError if it cannot be read.
     """
-    for place in places:
-        if place.is_dir() and not journals(place):
-            raise NoJournalError(f"{place}: no journal (*{SUFFIX}) in this directory")
-        if not place.is_dir() and not _is_journal(place):
-            raise NoJournalError(f"{place}: not a journal; allowed: a file Guard wrote, or a directory of them")
     wanted = list(heads)
-    readings = [_Reading(chain, wanted, keys, progress) for chain in journals(*places)]
+    known = bool(wanted) or bool(length)
+    for place in places:
+        _look_at(place, known=known)
+    found, strange = journals(*places), odd(*places)
+    readings = [_Reading(chain, wanted, keys, progress) for chain in found]
     for reading in readings:
         reading.run()
-    chains = tuple(reading.report() for reading in readings)
-    bad = next((chain.bad for chain in chains if chain.bad), None) or _distrusted(chains)
+    aside = {(reading.chain.instance, name) for reading in readings for name in reading.walk.aside}
+    chains = tuple(reading.report(aside) for reading in readings)
+    bads = [chain.bad for chain in chains if chain.bad]
+    bads += [Bad(str(path), 0, "is named as a journal, and is no regular file: it was not read") for path in strange]
+    bads += [
+        Bad(str(double.file), 1, f"begins with an entry of {double.of}: it is a copy") for double in doubles(found)
+    ]
+    bads += _distrusted(chains)
+    bads += _forged(wanted, keys)
     absent, not_compared = _unmatched(wanted, readings, places[0])
-    bad = bad or _forged(wanted, keys) or absent
+    bads += absent
     entries = sum(chain.length for chain in chains)
-    if bad is None and length is not None and entries < length:
-        bad = Bad(str(places[0]), 0, f"{entries} entries where there were {length}: entries were cut off")
-    return Report(chains, bad, bool(wanted) or length is not None, keys is not None, not_compared)
+    if not bads and length is not None and entries < length:
+        bads.append(Bad(str(places[0]), 0, f"{entries} entries where there were {length}: entries were cut off"))
+    return Report(chains, tuple(bads), bool(wanted) or length is not None, keys is not None, not_compared)
+
+
+def _look_at(place: Path, *, known: bool) -> None:
+    """Raises NoJournalError where no journal is, unless it is ``known`` that there was one, and OSError."""
+    if place.is_dir():
+        if not known and not journals(place) and not odd(place):
+            raise NoJournalError(f"{place}: no journal (*{SUFFIX}) in this directory")
+    elif not (known and not place.exists()) and not _is_journal(place):
+        raise NoJournalError(f"{place}: not a journal; allowed: a file Guard wrote, or a directory of them")
 
 
 class _Reading:
@@ -188,7 +219,10 @@ class _Reading:
     def run(self) -> None:
         """Follow the chain to its end or to its first bad entry."""
         try:
-            for path, file in _without_copies(self.chain).opened():
+            lives = [path for path in self.chain.files if number_of(path) is None]
+            if len(lives) > 1:
+                raise BrokenChainError(Bad(str(lives[1]), 0, f"is the live file of the chain, and so is {lives[0]}"))
+            for path, file in self.chain.opened():
                 self.walk.begin(path)
                 self._paths.append(path)
                 self._read(file)
@@ -196,10 +230,10 @@ class _Reading:
             self.bad = error.bad
         self._progress(self._untold)
 
-    def _read(self, file: Iterable[bytes]) -> None:
+    def _read(self, file: BinaryIO) -> None:
         walk, coverage, compared = self.walk, self._coverage, bool(self._by_hash or self._by_seq)
         raw = b""
-        for raw in file:
+        for raw in lines_of(file):
             kind = walk.take(raw)
             if walk.line == 1:
                 self._firsts.append(walk.seq)
@@ -236,8 +270,8 @@ class _Reading:
                 at = self.walk.offset - len(raw)
                 self.otherwise[kept] = Bad(str(self._paths[-1]), self.walk.line, what, at, len(raw))
 
-    def report(self) -> ChainReport:
-        """Return what was found."""
+    def report(self, aside: set[tuple[str, str]]) -> ChainReport:
+        """Return what was found; ``aside`` has the instances and files that ``damaged`` entries name."""
         walk, coverage = self.walk, self._coverage
         first = walk.first or 1
         times = [parse(raw).time for raw in self._ends]
@@ -263,6 +297,11 @@ class _Reading:
             coverage.sealed,
             coverage.unsealed,
             self._place(coverage.first_unsealed),
+            walk.early + coverage.early,
+            ":".join(map(str, walk.first_early)) if walk.first_early else self._place(coverage.first_early),
+            tuple(f"{copy.file} is what {copy.of} was earlier" for copy in self.chain.copies if not copy.whole),
+            self.chain.name == self.chain.instance
+            or (self.chain.instance, live_path(Path(), self.chain.name).name) in aside,
         )
 
     def _place(self, seq: int | None) -> str | None:
@@ -273,38 +312,28 @@ class _Reading:
         return f"{self._paths[at]}:{seq - self._firsts[at] + 1}"
 
 
-def _without_copies(chain: Chain) -> Chain:
-    """Return the chain with one of those files of a number that are the same in every byte: archived, not removed."""
-    kept: list[Path] = []
-    for path in chain.files:
-        if not kept or number_of(kept[-1]) != number_of(path) or not cmp(kept[-1], path, shallow=False):
-            kept.append(path)
-    return Chain(chain.name, tuple(kept), chain.directory)
-
-
-def _distrusted(chains: Iterable[ChainReport]) -> Bad | None:
-    """Return the first beginning that nothing speaks for."""
+def _distrusted(chains: Iterable[ChainReport]) -> Iterator[Bad]:
+    """Yield the beginnings that nothing speaks for."""
     for chain in chains:
-        if not chain.trusted and chain.entries:
+        if not chain.trusted and chain.entries and chain.bad is None:
             what = f"begins with entry {chain.first}, and neither a checked checkpoint nor a head speaks for that"
-            return Bad(chain.files[0], 1, f"{what}: give the files before it, the public keys or heads")
-    return None
+            yield Bad(chain.files[0], 1, f"{what}: give the files before it, the public keys or heads")
 
 
-def _forged(wanted: Iterable[Kept], keys: Verifier | None) -> Bad | None:
-    """Return the first head whose signature does not hold."""
+def _forged(wanted: Iterable[Kept], keys: Verifier | None) -> Iterator[Bad]:
+    """Yield the heads whose signature does not hold."""
     for kept in wanted if keys is not None else ():
         try:
             if kept.checkpoint is not None and keys is not None:
                 kept.checkpoint.check(keys)
         except CheckpointError as error:
-            return Bad(kept.file, kept.line, f"the head {error}")
-    return None
+            yield Bad(kept.file, kept.line, f"the head {error}")
 
 
-def _unmatched(wanted: Iterable[Kept], readings: Sequence[_Reading], place: Path) -> tuple[Bad | None, int]:
-    """Return the first head that is of no entry, and how many are of entries in files that are not here."""
-    first, elsewhere = None, 0
+def _unmatched(wanted: Iterable[Kept], readings: Sequence[_Reading], place: Path) -> tuple[list[Bad], int]:
+    """Return the first head of each instance that is of no entry, and how many are of entries that are not here."""
+    first: dict[str | None, Bad] = {}
+    elsewhere = 0
     matched = set[Kept]().union(*(reading.matched for reading in readings))
     for kept in wanted:
         if kept in matched:
@@ -312,32 +341,39 @@ def _unmatched(wanted: Iterable[Kept], readings: Sequence[_Reading], place: Path
         made = kept.checkpoint
         if made is None:
             what = f"no entry has the hash {kept.head}: entries were cut off, replaced or recomputed"
-            first = first or Bad(kept.file if kept.line else str(place), kept.line, what)
+            first.setdefault(None, Bad(kept.file if kept.line else str(place), kept.line, what))
             continue
         chains = [reading for reading in readings if reading.chain.instance == made.instance]
         if any((reading.walk.first or 1) - 1 > made.seq for reading in chains):
             elsewhere += 1
-            continue
-        first = first or next((reading.otherwise[kept] for reading in chains if kept in reading.otherwise), None)
-        if first is None and chains:
-            longest = max(chains, key=lambda reading: reading.walk.seq)
-            what = f"ends with entry {longest.walk.seq}, and {kept.where} has entry {made.seq}: entries were cut off"
-            first = Bad(str(longest.chain.files[-1]), 0, what)
-        elif first is None:
-            what = f"there is no journal of {made.instance}, and {kept.where} has entry {made.seq} of it"
-            first = Bad(str(place), 0, what)
-    return first, elsewhere
+        elif made.instance not in first:
+            first[made.instance] = _missed(kept, made, chains, place)
+    return list(first.values()), elsewhere
+
+
+def _missed(kept: Kept, made: Checkpoint, chains: Sequence[_Reading], place: Path) -> Bad:
+    """Return what became of the entry that a head is of."""
+    for reading in chains:
+        if kept in reading.otherwise:
+            return reading.otherwise[kept]
+    if not chains:
+        return Bad(
+            str(place), 0, f"there is no journal of {made.instance}, and {kept.where} has entry {made.seq} of it"
+        )
+    longest = max(chains, key=lambda reading: reading.walk.seq)
+    what = f"ends with entry {longest.walk.seq}, and {kept.where} has entry {made.seq}: entries were cut off"
+    return Bad(str(longest.chain.files[-1]), 0, what)
 
 
 def _is_journal(path: Path) -> bool:
-    """True unless something stands in the file, and not one line of it is an entry."""
+    """True unless something stands in the file, and not one line of it is an entry. Raises OSError."""
+    if path.exists() and not path.is_file():
+        return False
     empty = True
     with path.open("rb") as file:
-        for line in file:
+        for line in lines_of(file):
             empty = False
-            try:
+            with suppress(NotAnEntry):
                 outline(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue
-            return True
+                return True
     return empty

@@ -7,16 +7,18 @@ journal it is, and what the checkpoints sign.
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-import msgspec
-
 from guard.evidence.checkpoint import Checkpoint, CheckpointError
 from guard.evidence.entry import (
     CHECKPOINT,
     CLOSE,
     CONTINUE,
+    DAMAGED,
     GENESIS,
+    LONGEST,
     OPEN,
     ROTATE,
+    Content,
+    NotAnEntry,
     checked,
     hash_of,
     outline,
@@ -68,7 +70,12 @@ class Walk:
         """Lines of the file that were taken, and their bytes."""
         self.unclean = 0
         """Runs that ended without ``close``."""
-        self.checkpoints = 0
+        self.aside: set[str] = set()
+        """Files of chains that were set aside, as the ``damaged`` entries of this one name them."""
+        self.checkpoints = self.early = 0
+        """Checkpoints, and those that were signed before their key is listed: the clock was set back since."""
+        self.first_early: tuple[str, int] | None = None
+        """File and line of the first of these."""
         self.checkpoint: Checkpoint | None = None
         """The last one."""
         self.signed = 0
@@ -81,8 +88,13 @@ class Walk:
         self._closed = True
 
     def begin(self, path: Path) -> None:
-        """Go on with the file at ``path``. Raises BrokenChainError where one before it is missing or has its number."""
+        """Go on with the file at ``path``.
+
+        Raises BrokenChainError where one before it is missing or has its number, and for a closed file that is empty.
+        """
         number = number_of(path)
+        if number is not None and _empty(path):
+            raise BrokenChainError(Bad(str(path), 0, "is empty: a file gets its number when entries are in it"))
         if self.number and number is not None and number != self.number + 1:
             if number == self.number:
                 raise BrokenChainError(Bad(str(path), 0, f"is file {number} of the chain, and so is {self._path}"))
@@ -95,6 +107,8 @@ class Walk:
     def take(self, raw: bytes) -> str:
         """Take the next line with its line feed and return its entry's kind. Raises BrokenChainError."""
         line = raw[:-1]
+        if len(raw) > LONGEST:
+            self._broken(raw, f"the line is longer than {LONGEST} bytes: it is not an entry of a journal")
         if not raw.endswith(b"\n"):
             self._broken(raw, "the entry is unfinished: the instance was killed while writing it, or is writing it now")
         if self.first is None:
@@ -106,7 +120,7 @@ class Walk:
             self._broken(raw, f"the entry {found}")
         kind = found.kind
         if kind in _OWN:
-            self._own(kind, raw)
+            self._own(found, raw)
         elif not self.line and self.number:
             self._broken(raw, f"the file does not say that it continues file {self.number}")
         elif self.rotated:
@@ -129,14 +143,15 @@ class Walk:
             if found.kind != CONTINUE or found.seq < 2:
                 return
             number = parse(line).facts.get("number")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            before = bytes.fromhex(prev_of(line).decode()).hex().encode()
+        except ValueError:  # NotAnEntry is one, too
             return
-        if type(number) is int and number > 1:
+        if type(number) is int and number > 1 and before == prev_of(line):
             self.seq, self.prev, self.number = found.seq - 1, prev_of(line), number - 1
 
-    def _own(self, kind: str, raw: bytes) -> None:
+    def _own(self, entry: Content, raw: bytes) -> None:
         """Check what an entry of the journal itself says. Raises BrokenChainError."""
-        facts = parse(raw).facts
+        kind, facts = entry.kind, entry.facts
         if (kind == CONTINUE) != (not self.line and self.number > 0):
             what = "stands where no file begins" if kind == CONTINUE else f"begins a file behind file {self.number}"
             self._broken(raw, f"the entry of kind {kind} {what}")
@@ -152,6 +167,8 @@ class Walk:
             self._broken(raw, f"the entry is of file {facts.get('number')!a}: the file was renamed")
         if "instance" in facts and facts["instance"] != self._instance:
             self._broken(raw, f"the entry is of instance {facts['instance']!a}: the file was renamed, or is a copy")
+        if kind == DAMAGED:
+            self.aside.add(str(facts.get("file")))
         if kind == CHECKPOINT:
             try:
                 self._check(Checkpoint.of_facts(facts))
@@ -162,15 +179,16 @@ class Walk:
     def _check(self, found: Checkpoint) -> None:
         if (found.seq, found.head) != (self.seq, self.prev.decode()):
             raise CheckpointError("is not of the entry before it: the chain was recomputed")
-        if self.keys is not None:
-            found.check(self.keys)
+        if self.keys is not None and not found.check(self.keys):
+            self.early += 1
+            self.first_early = self.first_early or (str(self._path), self.line + 1)
         self.checkpoints, self.checkpoint, self.signed = self.checkpoints + 1, found, self.seq + 1
 
     def _skipped(self, line: bytes) -> Bad | None:
         """Return that a file is missing, where ``line`` is in itself sound and continues another than the last one."""
         try:
             entry = parse(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except NotAnEntry:
             return None
         number = entry.facts.get("number")
         sound = not isinstance(checked(line, entry.seq, prev_of(line)), str)
@@ -186,6 +204,13 @@ class Walk:
         raise BrokenChainError(Bad(str(self._path), self.line + 1, what, self.offset, len(raw)))
 
 
-_OWN = frozenset({OPEN, CHECKPOINT, ROTATE, CONTINUE})
+def _empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:  # moved to an archive meanwhile
+        return False
+
+
+_OWN = frozenset({OPEN, CHECKPOINT, ROTATE, CONTINUE, DAMAGED})
 _AROUND = frozenset({CHECKPOINT, ROTATE, CONTINUE})
 """What a journal may write of itself between the end of a run and the beginning of the next."""

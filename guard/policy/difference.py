@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from errno import EINVAL
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
-from guard.evidence.entry import Entry, parse
-from guard.evidence.journals import journals
+from guard.evidence.entry import Entry, NotAnEntry, parse
+from guard.evidence.journals import journals, odd
 from guard.exchange.outcome import Outcome, recorded_outcome, stricter
 from guard.exchange.recorded import Untold, redecide_recorded
 from guard.exchange.snapshot import Snapshot
@@ -77,6 +76,8 @@ def replay(entries: Iterable[Entry], active: Snapshot, candidate: Snapshot, sinc
             sparse = False
         elif entry.kind in {"start", "reload"}:
             sparse = entry.facts.get("decisions", "notable") == "notable"
+        elif entry.kind == "continue" and "decisions" in entry.facts:  # those before it may be in an archive
+            sparse = entry.facts["decisions"] == "notable"
         if entry.time < since:
             continue
         found.incomplete |= sparse
@@ -109,13 +110,15 @@ def _again(entry: Entry, candidate: Snapshot, active: Snapshot) -> Outcome | Unt
 def entries(directory: Path) -> Iterator[Entry]:
     """Yield the entries of every journal in ``directory``; lines that are none are left to ``guard audit verify``.
 
-    Raises OSError for a journal that cannot be read.
+    Raises OSError for a journal that cannot be read, and for what is named as one and is no regular file.
     """
+    for path in odd(directory):
+        raise OSError(EINVAL, "not a regular file", str(path))
     for chain in journals(directory):
         for line in chain.lines():
             try:
                 yield parse(line.raw)
-            except msgspec.MsgspecError:
+            except NotAnEntry:
                 continue
 
 

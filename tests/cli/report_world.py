@@ -80,11 +80,13 @@ def month(root, *, over=True, attested=True):
     journal.add(at(7), "decision", decision("not_evaluated", "served", not_evaluated=["ledger"]))
     journal.add(at(8), "decision", decision("flag", "served", shadowed=[refusal()]))
     journal.add(at(9), "reload", {"ok": False, "hash": "p1", "mode": "enforce", "decisions": "notable", "confirmed": [],
-                                  "problems": [f"{root}/guard.yaml:3: models: <b>nothing</b>"], "restart": []})  # fmt: skip
+                                  "problems": [f"{root}/guard.yaml:3: models: 'tok-HUNTER2'"], "restart": []})  # fmt: skip
     journal.add(at(10), "threshold", {"license": "qwen-2024", "limit": "operator", "value": 4, "users": 4,
                                       "before": "ok", "after": "approaching", "over": 0})  # fmt: skip
+    journal.add(at(19, 23), "decision", decision("flag", "served", obligations=["<b>nothing</b>"]))
     journal.begin(at(20), "p1")  # after a kill
     if over:
+        journal.add(at(30, 23, 30), "decision", decision("flag", "served"))
         journal.add(at(1, month=12), "decision", decision(refused=refusal()))
     return journal
 

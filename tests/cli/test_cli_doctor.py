@@ -1,9 +1,12 @@
 """``guard doctor`` against deployments with one thing wrong each."""
 
 import asyncio
+import hashlib
 import inspect
 import json
 import os
+import runpy
+import shutil
 import socket
 import threading
 from datetime import UTC, datetime
@@ -117,9 +120,14 @@ def test_a_sound_deployment(deployment):
 def test_open_paths_are_named_and_nothing_is_ever_posted(deployment):
     mounted = [path for path, _ in PROBES]
     with Server(mounted) as server:
-        opened = asked(upstream, deployment(server.url), "open path")
+        path = deployment(server.url)
+        opened = asked(upstream, path, "open path")
         assert len(opened) == len(PROBES)
         assert all(state == "warn" for state, _ in opened)  # over loopback only this machine reaches them
+        advice = {each.detail.split()[0]: each.do for each in asyncio.run(upstream.checks(load_config(path)))}
+        assert not any("bind it to loopback" in do for do in advice.values())
+        assert advice["/invocations"].startswith("nothing")
+        assert "VLLM_SERVER_DEV_MODE" in advice["/sleep"]
         assert opened[0][1].startswith("/invocations answers 405: ")
         assert server.acted == []  # a POST to /sleep would put the engine to sleep
 
@@ -151,10 +159,45 @@ def test_a_server_that_is_not_there(deployment):
 def test_a_key_that_others_can_read(deployment):
     with Server() as server:
         path = deployment(server.url)
-        (deployment.state / "pseudonym.key").chmod(0o644)
-        (check,) = asked(keys, path, "pseudonym key")
-    assert check[0] == "fail"
-    assert "mode 0644; allowed: 0600" in check[1]
+        for mode in (0o644, 0o660, 0o444, 0o602):
+            (deployment.state / "pseudonym.key").chmod(mode)
+            (check,) = asked(keys, path, "pseudonym key")
+            assert check[0] == "fail"
+            assert f"mode {mode:04o}; allowed: 0600" in check[1]
+        for mode in (0o400, 0o440, 0o600, 0o640):
+            (deployment.state / "pseudonym.key").chmod(mode)
+            assert [each[0] for each in asked(keys, path, "pseudonym key")] == ["ok"]
+
+
+def test_secrets_that_an_orchestrator_mounts_may_have_any_mode(deployment, tmp_path, monkeypatch):
+    mounted = tmp_path / "run" / "secrets"
+    mounted.mkdir(parents=True)
+    monkeypatch.setattr(keys, "mount_of", lambda place: state.Mount("/", "overlay", read_only=True))
+    (mounted / "key").write_text("ab" * 32)
+    (mounted / "token").write_text("0123456789" * 4)
+    for name in ("key", "token"):
+        (mounted / name).chmod(0o444)
+    more = f"identity: {{pseudonym_key_file: {mounted / 'key'}}}\nadmin_token_file: {mounted / 'token'}\n"
+    with Server() as server:
+        path = deployment(server.url, more)
+
+    def states():
+        return [each[0] for name in ("pseudonym key", "key files") for each in asked(keys, path, name)]
+
+    assert states() == ["fail", "fail"]
+    (mounted / "token").chmod(0o440)
+    assert states() == ["fail", "ok"]  # the group's to read, wherever it is
+    (mounted / "token").chmod(0o444)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(mounted))
+    assert states() == ["ok", "ok"]
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    monkeypatch.setattr(keys, "SECRETS", (mounted,))
+    assert states() == ["ok", "ok"]
+    monkeypatch.setattr(keys, "SECRETS", ())
+    monkeypatch.setattr(keys, "mount_of", lambda place: state.Mount(str(mounted), "tmpfs", read_only=False))
+    assert states() == ["fail", "fail"]
+    monkeypatch.setattr(keys, "mount_of", lambda place: state.Mount(str(mounted), "tmpfs", read_only=True))
+    assert states() == ["ok", "ok"]
 
 
 def test_a_key_that_is_not_the_ledgers(deployment):
@@ -248,10 +291,14 @@ def test_the_file_system_is_that_of_the_nearest_mount(tmp_path):
     assert real_file_system_of(Path("/"), tmp_path / "none") is None
 
 
-def test_little_room_is_told(deployment, monkeypatch):
+def test_little_room_is_told_and_none_fails(deployment, monkeypatch, tmp_path):
     monkeypatch.setattr(state, "LEAST_FREE", 1 << 60)
     with Server() as server:
-        assert [each[0] for each in asked(state, deployment(server.url), "free space")] == ["warn"]
+        path = deployment(server.url)
+    assert [each[0] for each in asked(state, path, "free space")] == ["warn"]
+    used = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(state.shutil, "disk_usage", lambda _: used._replace(free=0))
+    assert [each[0] for each in asked(state, path, "free space")] == ["fail"]
 
 
 def test_another_vllm_than_the_tested_one(deployment):
@@ -374,6 +421,23 @@ def test_a_redis_without_replica_and_aof_one_that_evicts_and_one_that_does_not_t
     with Server() as server:
         path = deployment(server.url, f"usage: {{ledger: '{redis.url()}'}}\n")
         assert [each[0] for each in asked(ledger, path, "ledger")] == ["fail"]
+
+
+def test_the_redis_of_the_compose_file_lets_its_settings_be_seen(deployment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("r")
+    made = runpy.run_path(str(Path(__file__).parents[2] / "deploy" / "docker" / "make_secrets.py"))
+    (folder / "users").write_text(made["USERS"].format(digest=hashlib.sha256(b"a password").hexdigest()))
+    login = {"username": "guard", "password": "a password"}
+    server = redis_world.Server(folder, "--aclfile", str(folder / "users"), "--appendonly", "yes", login=login)
+    try:
+        ledger_url = server.url(login="guard:a%20password@")
+        path = deployment("http://127.0.0.1:9", f"usage: {{ledger: '{ledger_url}'}}\n")
+        found = asked(ledger, path, "Redis")
+        assert found, "nothing is said of the Redis"
+        assert not any("CONFIG GET" in detail for _, detail in found)
+        assert ("ok", "maxmemory-policy is noeviction") in found
+    finally:
+        server.kill()
 
 
 def test_heads_that_reach_their_place_and_heads_that_do_not(deployment, tmp_path):

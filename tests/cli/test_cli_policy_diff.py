@@ -152,5 +152,5 @@ def test_there_has_to_be_something_to_compare_with(world, capsys):
 def test_a_journal_that_cannot_be_read_is_said(world, capsys):
     (world / "guard-state" / "audit" / "one.jsonl").mkdir(parents=True)
     assert diff(capsys, "candidate.yaml", code=1).err == (
-        "guard-state/audit/one.jsonl: cannot be read: Is a directory\n"
+        "guard-state/audit/one.jsonl: cannot be read: not a regular file\n"
     )

@@ -13,6 +13,7 @@ from report_world import CONFIG, MONTH, Journal, at, attest, decision, month, re
 from typer.testing import CliRunner
 
 from guard.cli import main
+from guard.evidence.report.verdicts import EXPECTED
 from guard.policy.load import RuleCache, load
 from guard.usage.address import open_ledger, sqlite_url
 from guard.usage.ledger import Scope
@@ -84,14 +85,14 @@ def test_decisions_policies_and_thresholds_are_those_of_the_journal(root):
     assert [row["reason"] for row in found["decisions"]["not_evaluated"]] == ["ledger"]
     assert found["decisions"]["recorded"] == ["notable"]
     assert [(row["policy"], row["mode"], row["from"][:10], row["to"][:10]) for row in found["policy"]["in_force"]] == [
-        ("p0", "shadow", "2026-11-01", "2026-11-03"), ("p1", "enforce", "2026-11-03", "2026-11-10"),
-        ("p1", "enforce", "2026-11-20", "2026-11-20"),
+        ("p0", "shadow", "2026-11-01", "2026-11-03"), ("p1", "enforce", "2026-11-03", "2026-11-19"),
+        ("p1", "enforce", "2026-11-20", "2026-11-30"),
     ]  # fmt: skip
-    assert found["policy"]["seconds_by_mode"] == {"enforce": 7 * 86400, "shadow": 2 * 86400}
+    assert found["policy"]["seconds_by_mode"] == {"enforce": 28 * 86400 - 5400, "shadow": 2 * 86400}
     assert [row["change"] for row in found["policy"]["confirmed_changes"]["rows"]] == ["mode: shadow -> enforce"]
     assert [row["after"] for row in found["crossings"]["rows"]] == ["approaching"]
     assert found["running"]["unclean_stops"] == 1
-    assert [gap["from"][:10] for gap in found["running"]["gaps"]] == ["2026-11-10", "2026-11-20"]
+    assert [gap["from"][:16] for gap in found["running"]["gaps"]] == ["2026-11-19T23:00", "2026-11-30T23:30"]
     assert any("was in shadow" in each for each in found["summary"]["cautions"])
     assert any("plain allows are not in the chain" in each for each in found["summary"]["cautions"])
 
@@ -189,7 +190,7 @@ def test_refused_entries_are_missing_and_must_be_known(root):
     journal = Journal(root)
     journal.add(at(21), "gap", {"entries": 12})
     run(root, code=1)
-    assert document(root)["summary"]["must_be_known"] == ["12 entries were refused by a disk, and are not on record."]
+    assert document(root)["summary"]["must_be_known"] == ["Not on record, as a disk refused them: 12 entries."]
 
 
 def test_the_same_inputs_give_the_same_bytes_elsewhere_and_later_though_the_journals_grew(root, tmp_path, monkeypatch):
@@ -263,6 +264,7 @@ def test_the_page_is_one_file_that_is_accessible_and_escapes_what_it_is_told(roo
     assert outline.tags.count("table") == outline.tags.count("caption") == outline.tags.count("thead")
     assert "&lt;b&gt;nothing&lt;/b&gt;" in page
     assert "<b>nothing</b>" not in page
+    assert "tok-HUNTER2" not in page
 
 
 def test_several_gateways_are_told_apart_and_users_counted_once(root, tmp_path):
@@ -305,8 +307,13 @@ def test_every_member_of_the_document_is_on_the_page_of_the_docs(root):
     (["--month", MONTH, "--at", "2027-01-01"], 2, "is a day to come"),
     (["--month", MONTH, "--at", "soon"], 2, "YYYY-MM-DD"),
     (["--month", MONTH, "--state", "nowhere"], 78, "not a directory"),
+    (["--month", "0000-01"], 2, "Invalid value for --month"),
+    (["--month", MONTH, "--state", "state", "--state", "./state/"], 2, "a directory is named twice"),
+    (["--month", MONTH, "--archive", "nowhere"], 78, "not a directory"),
+    (["--month", MONTH, "--state", "state", "--state", "out", "--archive", "state"], 2, "N=DIR, N from 1 to 2"),
 ])  # fmt: skip
 def test_what_cannot_be_meant_is_said(root, arguments, code, says):
+    (root / "out").mkdir()
     result = RUN.invoke(_command(), [*arguments, "--out", str(root / "out")])
     assert result.exit_code == code
     assert says in " ".join(result.output.split())
@@ -331,3 +338,107 @@ def test_the_summary_can_be_had_as_json(root):
     found = json.loads(run(root, "--json").stdout)
     assert [Path(name).name for name in found["files"]] == [NAMES[1], NAMES[0]]
     assert {row["verdict"] for row in found["verdicts"]} == {"attested", "within"}
+
+
+def verdict_of(root, license_="qwen-2024"):
+    return next(row for row in document(root)["summary"]["verdicts"] if row["license"] == license_)
+
+
+def test_a_gateway_that_ran_for_a_part_of_the_month_has_no_green_verdict_and_ends_with_1(root):
+    shutil.rmtree(root / "state" / "audit")
+    journal = Journal(root)
+    journal.begin(at(21), "p1")
+    journal.add(at(30, 23, 30), "decision", decision())
+    journal.add(at(1, month=12), "decision", decision())
+    said = run(root, code=1).stdout
+    assert "qwen-2024: within what was counted" in said
+    assert verdict_of(root)["verdict"] == "within_counted"
+    (must,) = document(root)["summary"]["must_be_known"]
+    assert must.startswith(
+        "Gateways are known to have run for 239 h 30 min of 720 h 0 min: what was served in the rest"
+    )
+    page = written(root)[0].decode()
+    assert '<span class="verdict within_counted">within what was counted</span>' in page
+    assert 'class="verdict within"' not in page
+    row = next(row for row in document(root)["obligations"] if row["clause"] == "4" and row["kind"] == "threshold")
+    assert (row["state"], row["how"]) == ("open", "counted")
+
+
+def in_ledger(root, **counts):
+    ledger = open_ledger(sqlite_url(root / "state" / "ledger.db"))
+    ledger.write({}, {Scope(MONTH, license_.replace("_", "-")): number for license_, number in counts.items()},
+                 owner="guard-0", day="2026-11-05")  # fmt: skip
+    ledger.close()
+
+
+def test_requests_that_named_nobody_leave_no_bound_which_is_to_be_borne_in_mind(root):
+    in_ledger(root, qwen_2024=5)
+    run(root)
+    row, summary = verdict_of(root), document(root)["summary"]
+    assert (row["verdict"], row["upper"]) == ("within_counted", None)
+    assert (
+        "Users of qwen-2024 are counted as far as they can be; not included: unidentified requests."
+        in (summary["cautions"])
+    )
+
+
+def test_a_count_that_began_within_the_month_has_no_bound_which_must_be_known(tmp_path, monkeypatch):
+    month(tmp_path)
+    (tmp_path / "state" / "ledger.db").unlink()
+    ledger = open_ledger(sqlite_url(tmp_path / "state" / "ledger.db"))
+    ledger.bind("UTC")
+    ledger.write({Scope(MONTH, "qwen-2024"): [1]}, {}, owner="guard-0", day="2026-11-04")
+    ledger.close()
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, code=1)
+    assert verdict_of(tmp_path)["verdict"] == "within_counted"
+    assert document(tmp_path)["summary"]["must_be_known"] == [
+        "Nothing bounds the number of users of qwen-2024 from above; not included: time before counting began."
+    ]
+
+
+def test_what_a_count_is_expected_to_leave_out_is_called_what_the_count_calls_it():
+    from guard.usage import scope
+
+    assert {scope.UNIDENTIFIED, "other products and services"} == EXPECTED
+    assert '"other products and services"' in Path(scope.__file__).read_text()
+
+
+def test_without_a_ledger_there_is_a_report_of_the_journals(root):
+    (root / "state" / "ledger.db").unlink()
+    said = run(root, code=1).stdout
+    assert "not known: Users of the month are not known: there is no ledger." in said
+    assert document(root)["decisions"]["entries"] == 9
+
+
+def test_without_ledger_and_journals_there_is_none(root):
+    shutil.rmtree(root / "state")
+    assert RUN.invoke(_command(), ["--month", MONTH, "--out", str(root / "out")]).exit_code == 78
+    assert not (root / "out").exists()
+
+
+def test_journals_that_were_moved_away_are_read_where_they_are_named(root, tmp_path):
+    run(root)
+    before = written(root)
+    (tmp_path / "moved").mkdir()
+    shutil.copy(root / "state" / "audit" / "guard-0.jsonl", tmp_path / "moved" / "guard-0.jsonl")
+    run(root, "--archive", tmp_path / "moved")
+    assert written(root) == before
+    (root / "state" / "audit" / "guard-0.jsonl").unlink()
+    run(root, "--archive", tmp_path / "moved")
+    assert written(root) == before
+    (tmp_path / "second").mkdir()
+    states = ["--state", root / "state", "--state", tmp_path / "second"]
+    run(root, *states, "--archive", f"1={tmp_path / 'moved'}")
+    assert [chain["journal"] for chain in document(root)["audit_chain"]] == ["1/guard-0"]
+
+
+def test_a_copied_state_directory_counts_once(root, tmp_path):
+    run(root)
+    before = document(root)
+    shutil.copytree(root / "state", tmp_path / "copy")
+    run(root, "--state", root / "state", "--state", tmp_path / "copy", code=1)
+    found = document(root)
+    assert found["summary"]["decisions"] == before["summary"]["decisions"]
+    assert found["running"]["seconds"] == before["running"]["seconds"]
+    assert "a copy, of which nothing is counted" in found["summary"]["must_be_known"][0]

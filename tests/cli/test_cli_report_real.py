@@ -40,10 +40,12 @@ def test_the_report_agrees_with_what_was_sent_and_prints(played, tmp_path):
     folder, month = played
     files = report(folder, month, tmp_path / "out", "--pdf", code=1)  # nobody attests the users before Llama 2
     found = json.loads(files["json"])
-    assert found["summary"]["must_be_known"] == [each["lacks"][:1].upper() + each["lacks"][1:] + "."
-                                                 for each in found["attestations"]]  # fmt: skip
+    ran, bound, *attested = found["summary"]["must_be_known"]
+    assert attested == [each["lacks"][:1].upper() + each["lacks"][1:] + "." for each in found["attestations"]]
+    assert ran.startswith("Gateways are known to have run for ")
+    assert bound.startswith("Nothing bounds the number of users of qwen-2024 from above; ")
     assert {row["license"]: row["verdict"] for row in found["summary"]["verdicts"]} == {
-        "llama-2": "unknown", "qwen-2024": "within",
+        "llama-2": "unknown", "qwen-2024": "within_counted",
     }  # fmt: skip
     assert {row["license"]: row["users"] for row in found["usage"]["licenses"]} == {"llama-2": 1, "qwen-2024": 4}
     refused = {(row["license"], row["code"]): row["number"] for row in found["decisions"]["refused"]}

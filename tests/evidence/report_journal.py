@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from guard.evidence.entry import GENESIS, link
 from guard.evidence.journals import Chain, journals
+from guard.evidence.report.known import Known
 from guard.evidence.report.month import Month
 from guard.evidence.report.reading import Named, read
 
@@ -60,4 +61,13 @@ def evidence(directory, month=NOVEMBER, told=lambda _bytes: None):
     return read([Named(chain.name, chain) for chain in journals(directory)], month, told)
 
 
-__all__ = ["NOVEMBER", "Chain", "Written", "at", "decision", "evidence", "finding"]
+def known(**more):
+    """What is known where there is nothing beside the journals."""
+    nothing = {"guard": "1", "as_of": "2026-11-30", "operator": {"name": None, "domicile": None, "source": {}},
+               "configuration": {"name": "guard.yaml", "sha256": "00", "policy": "p1", "mode": "enforce"},
+               "usage": None, "uncounted": "nobody counted"}  # fmt: skip
+    lists = {key: [] for key in ("packs", "licenses", "obligations", "attestations", "unseen")}
+    return Known(**{**nothing, **lists, **more})
+
+
+__all__ = ["NOVEMBER", "Chain", "Written", "at", "decision", "evidence", "finding", "known"]

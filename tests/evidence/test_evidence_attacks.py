@@ -254,6 +254,25 @@ def test_a_forged_beginning_is_found_by_the_first_checkpoint(world):
     assert "the checkpoint is not of the entry before it" in world.bad().what
 
 
+def test_a_beginning_that_follows_no_hash_is_bad(world):
+    world.files[0].unlink()
+    first, *_ = read(world.files[0])
+    line = link(b"z" * 64, first.seq, first.time, "continue", first.facts | {"hash": "z" * 64}).line
+    world.files[0].write_bytes(line)
+    assert (world.bad().file, world.bad().line) == (str(world.files[0]), 1)
+
+
+def test_a_seal_over_more_leaves_than_can_be_said_is_bad(world):
+    live = world.files[-1]
+    whole = [entry for path in world.files for entry in read(path)]
+    sealed = next(entry for entry in whole if entry.kind == "seal")
+    facts = sealed.facts | {"count": 2**60}
+    for path in world.files:
+        path.unlink()
+    live.write_bytes(link(GENESIS, 1, sealed.time, "seal", facts).line)
+    assert world.bad().what == "the seal has not the facts of a seal"
+
+
 def test_a_file_whose_first_entries_were_cut_is_no_archived_beginning(world):
     live = world.files[-1]
     for path in world.files[:-1]:
@@ -385,7 +404,8 @@ def test_a_file_of_heads_that_is_none_says_where(tmp_path, text):
 
 @pytest.mark.parametrize("change", [
     {"seq": 0}, {"seq": "1"}, {"seq": True}, {"head": "F" * 64}, {"head": "f" * 63}, {"signature": "!"}, {"key": None},
-    {"time": "now"}, {"instance": None},
+    {"time": "now"}, {"instance": None}, {"seq": 2**63}, {"time": 1e300}, {"time": float("nan")}, {"instance": "../x"},
+    {"instance": "\ud800"},
 ])  # fmt: skip
 def test_a_checkpoint_has_all_its_facts_and_no_odd_ones(world, change):
     line = world.sent[0].line()

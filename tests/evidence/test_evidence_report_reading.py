@@ -5,9 +5,11 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_journal import NOVEMBER, Written, at, decision, evidence, finding
+from report_journal import NOVEMBER, Written, at, decision, evidence, finding, known
 
 from guard.evidence.report.counts import Counts, Listed, Place
+from guard.evidence.report.document import document, sealed
+from guard.evidence.report.page import page
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_a_failed_reload_changes_nothing_and_names_files_without_their_folders(g
     gateway.add(at(2), "reload", {"ok": False, "hash": "p1", "problems": ["/srv/x/guard.yaml:3: mode: 'on'"]})
     gateway.add(at(3), "close")
     found = evidence(tmp_path).versions
-    assert found.failed.rows[0]["problems"] == ["guard.yaml:3: mode: 'on'"]
+    assert found.failed.rows[0]["problems"] == ["guard.yaml:3: mode: not allowed"]
     assert {row["policy"] for row in found.rows()} == {"p1"}
     assert sum(row["seconds"] for row in found.rows()) == 2 * 86400
 
@@ -139,8 +141,46 @@ def test_torn_lines_refused_entries_and_journals_set_apart_are_noted(gateway, tm
     gateway.add(at(1), "open")
     gateway.add(at(1), "torn", {"bytes": 4, "sha256": "00", "file": "guard-0.torn-2"})
     gateway.add(at(2), "gap", {"entries": 12})
-    rows = evidence(tmp_path).runs.disturbed.rows
-    assert [(row["kind"], row["entries"]) for row in rows] == [("torn", None), ("gap", 12)]
+    found = evidence(tmp_path).runs
+    assert [(row["kind"], row["entries"]) for row in found.disturbed.rows] == [("torn", None), ("gap", 12)]
+    assert (found.disturbances, found.refused) == ({"torn": 1, "gap": 1}, 12)
+
+
+def test_a_chain_that_a_gateway_found_changed_is_not_one_that_was_set_apart(gateway, tmp_path):
+    gateway.add(at(2), "damaged", {"file": "guard-0.jsonl", "line": 3, "what": "the entry was changed"})
+    gateway.add(at(3), "damaged", {"file": "guard-0.damaged-1.jsonl", "what": "the entry was changed"})
+    must = document(evidence(tmp_path), known())["summary"]["must_be_known"]
+    assert "1 time a gateway found that its own audit chain was changed while it ran." in must
+    assert "Set apart, as nothing could follow: 1 journal." in must
+
+
+def test_totals_are_not_those_of_the_rows_that_are_listed(gateway, tmp_path):
+    for second in range(1500):
+        gateway.add(at(2) + second, "gap", {"entries": 10})
+        gateway.add(at(2) + second, "threshold", {"license": "x", "before": "ok", "after": "over"})
+        gateway.add(at(2) + second, "export_check", {"verdict": "deny"})
+    summary = document(evidence(tmp_path), known())["summary"]
+    assert "Not on record, as a disk refused them: 15,000 entries." in summary["must_be_known"]
+    numbers = {row["what"]: row["number"] for row in summary["incidents"]}
+    assert numbers["limits that were passed"] == numbers["data sets that were not plainly allowed"] == 1500
+    assert numbers["torn lines, journals set apart and refused entries"] == 1500
+
+
+def test_a_month_that_only_the_ledger_knows_to_be_over_has_the_same_gaps_everywhere(gateway, tmp_path):
+    gateway.run(at(1), at(20))
+    usage = {"over": True, "licenses": [], "not_in_the_number": [], "definition": "."}
+    found = document(evidence(tmp_path), known(usage=usage))
+    (gap,) = found["running"]["gaps"]
+    assert gap["to"] == "2026-12-01T00:00:00+00:00"
+    assert any(row["what"].startswith("times without") and row["number"] == 1 for row in found["summary"]["incidents"])
+    assert found["not_visible"][0]["what"].startswith("264 h 0 min of the month")
+
+
+def test_a_day_of_which_nothing_is_over_yet_is_no_day(gateway, tmp_path):
+    gateway.run(at(21, 8), at(22) + 0.3)
+    found = sealed(document(evidence(tmp_path), known()))
+    assert found["running"]["days"][-1]["day"] == "2026-11-21"
+    assert "2026-11-21" in page(found)
 
 
 def test_receipts_purposes_crossings_checks_and_steps(gateway, tmp_path):
@@ -235,6 +275,12 @@ def test_a_line_that_is_being_written_is_no_fault(gateway, tmp_path):
 
 def test_a_clock_that_was_set_back_is_noted(gateway, tmp_path):
     for time in (at(3), at(2), at(4)):
+        gateway.add(time, "decision", decision())
+    assert evidence(tmp_path).chains[0].backwards == 1
+
+
+def test_entries_that_threads_stamped_out_of_order_are_no_clock_that_was_set_back(gateway, tmp_path):
+    for time in (at(3), at(3) - 0.05, at(3) - 0.9, at(3) + 1, at(3) - 0.5):
         gateway.add(time, "decision", decision())
     assert evidence(tmp_path).chains[0].backwards == 1
 

@@ -66,11 +66,12 @@ def test_a_full_file_gets_a_number_and_the_next_one_says_which_it_continues(tmp_
     assert [entry.seq for entry in entries(tmp_path / "audit")] == list(range(1, len(entries(tmp_path / "audit")) + 1))
     assert numbers(tmp_path / "audit") == list(range(20))
     for before, after in zip(chain.files, chain.files[1:], strict=False):
-        *_, checkpoint, last = read(before)
+        *_, carried, checkpoint, last = read(before)
         first, second, *_ = read(after)
         assert (last.kind, last.facts) == ("rotate", {"file": before.name, "number": number_of(before)})
         assert first.facts == {
             "instance": "a", "number": number_of(before) + 1, "file": before.name, "seq": last.seq, "hash": last.hash,
+            "last": carried.time,
         }  # fmt: skip
         assert (first.kind, checkpoint.kind, second.kind) == ("continue", "checkpoint", "checkpoint")
     assert all(path.stat().st_size < SMALL + 3000 for path in chain.files)

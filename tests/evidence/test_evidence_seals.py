@@ -238,7 +238,7 @@ def test_a_seal_by_a_key_that_was_retired_long_before_is_found(audit):
     audit.keys.joinpath("old").mkdir()
     (audit.keys / "old" / PRIVATE).write_bytes(old)
     audit.run(1, signer=Signer(audit.keys / "old"))
-    assert "which was not in use then" in audit.verify().first_bad.what
+    assert "which was retired then" in audit.verify().first_bad.what
 
 
 def test_what_a_killed_run_left_is_sealed_late_by_the_next(audit):

@@ -8,6 +8,7 @@ from evidence_clock import Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guard.evidence import lookup
 from guard.evidence import timeline as module
 from guard.evidence.chain import Journal
 from guard.evidence.entry import link
@@ -169,6 +170,7 @@ def test_only_the_end_is_read_at_the_start_and_it_says_so(audit):
     assert timeline.since == oldest > NOW + 1
     assert timeline.find("a-7").decision["seq"] == 8  # and what is older is still found
     assert timeline.find("a-7", most=2000) is None
+    assert timeline.find("a-7", go_on=lambda: False) is None
 
 
 def test_a_half_written_line_is_read_when_it_is_whole_and_one_that_is_cut_off_never(audit):
@@ -222,6 +224,18 @@ def test_a_directory_that_goes_away_leaves_what_is_known(audit):
     assert not timeline.follow()
     assert len(timeline.decisions(9)) == 1
     assert timeline.find("two") is None
+
+
+def test_the_files_are_left_when_nobody_waits_and_a_line_without_end_hides_nothing(audit, monkeypatch):
+    monkeypatch.setattr(lookup, "BLOCK", 1000)
+    monkeypatch.setattr(lookup, "LONGEST", 3000)
+    written = Written()
+    lines = [written.line("decision", decided(f"a-{n}", "allow")) for n in range(20)]
+    (audit / "guard-0.jsonl").write_bytes(b"".join(lines[:10]) + b"a-3" * 20_000 + b"\n" + b"".join(lines[10:]))
+    timeline, asked = made(audit), []
+    assert [timeline.find(f"a-{n}").decision["seq"] for n in (0, 9, 10, 19)] == [1, 10, 11, 20]
+    assert timeline.find("a-3", go_on=lambda: asked.append(1) or len(asked) < 5) is None
+    assert len(asked) == 5
 
 
 def test_memory_is_bounded(audit, monkeypatch):

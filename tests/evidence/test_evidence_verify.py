@@ -106,7 +106,7 @@ def test_a_chain_that_skips_a_number_is_found():
 
 
 def test_a_directory_names_the_bad_file_and_reports_every_head(tmp_path):
-    good, bad = build([("start", {}), ("stop", {})]), build([("start", {}), ("decision", {}), ("stop", {})])
+    good, bad = build([("open", {}), ("stop", {})]), build([("start", {}), ("decision", {}), ("stop", {})])
     (tmp_path / "a.jsonl").write_bytes(b"".join(good))
     (tmp_path / "b.jsonl").write_bytes(b"".join(bad))
     report = verify(tmp_path)

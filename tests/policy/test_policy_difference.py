@@ -119,6 +119,9 @@ def test_only_what_was_decided_since_is_looked_at(world):
         ([(0, "start", {"decisions": "all"}), (2, "reload", {"decisions": "notable"})], 0, True),
         ([(0, "start", {"decisions": "notable"}), (1, "reload", {"decisions": "all"}), (3, "stop", {})], 2, False),
         ([(0, "start", {"decisions": "notable"}), (3, "stop", {})], 2, True),
+        ([(0, "continue", {"decisions": "notable"}), (3, "stop", {})], 2, True),
+        ([(0, "start", {"decisions": "notable"}), (1, "continue", {"decisions": "all"}), (3, "stop", {})], 2, False),
+        ([(0, "start", {"decisions": "notable"}), (1, "continue", {}), (3, "stop", {})], 2, True),
     ],
 )
 def test_plain_allows_that_were_not_recorded_are_missed(world, entries, since, incomplete):

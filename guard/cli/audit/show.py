@@ -24,9 +24,7 @@ def show(
 
     Ends with 0 if there are any, 1 if there are none, 65 without a journal.
     """
-    import msgspec
-
-    from guard.evidence.entry import outline, parse
+    from guard.evidence.entry import NotAnEntry, outline, parse
     from guard.evidence.journals import journals
     from guard.provenance.layout import month_of
 
@@ -49,7 +47,7 @@ def show(
                     if month is not None and month_of(parse(raw).time) != month:
                         continue
                     text = raw.decode().rstrip("\n")
-                except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, ValueError):
+                except (NotAnEntry, UnicodeDecodeError):
                     print(f"{file}:{number}: not an entry: run `guard audit verify`", file=sys.stderr)
                     continue
                 found = True

@@ -104,6 +104,7 @@ def _facts(report: "Report") -> dict[str, object]:
     return {
         **{name: getattr(report, name) for name in totals},
         "first_bad": report.first_bad and report.first_bad._asdict(),
+        "bad": [bad._asdict() for bad in report.bads],
         "anchored": report.anchored,
         "signatures": report.signatures,
         "heads_not_compared": report.not_compared,
@@ -114,7 +115,7 @@ def _facts(report: "Report") -> dict[str, object]:
 def _lines(report: "Report") -> Iterator[str]:
     if report.first_bad is not None:
         yield f"BAD {report.first_bad}"
-        yield from (f"BAD {chain.bad}" for chain in report.chains if chain.bad not in (None, report.first_bad))
+        yield from (f"BAD {bad}" for bad in report.bads[1:])
     else:
         yield f"ok: {report.entries} entries in {len(report.chains)} chains, each follows the one before it"
     for chain in report.chains:
@@ -165,6 +166,12 @@ def _not_proven(report: "Report") -> Iterator[str]:
             yield f"{chain.name}: what follows entry {chain.length}: the file that was written to is not here"
         if report.signatures and chain.checkpoint is None and chain.entries:
             yield f"{chain.name}: whether it was recomputed: it has no checkpoint"
+        if chain.early:
+            signed = f"{chain.early} signatures are from before their key is listed, the first at {chain.first_early}"
+            yield f"{chain.name}: when it was signed: {signed}; a clock that was set back does that"
+        yield from (f"{chain.name}: {each}: it counts once" for each in chain.earlier)
+        if not chain.announced:
+            yield f"{chain.name}: that it was set aside: no `damaged` entry that is here names it"
         if report.anchored and not chain.matched:
             yield f"{chain.name}: whether entries were cut off the end: no head is of it"
     if report.not_compared:

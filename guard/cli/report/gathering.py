@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -16,7 +17,7 @@ from guard.cli.report.obligations import obligation_rows
 from guard.cli.usage.grounds import grounds
 from guard.cli.usage.progress import progress
 from guard.cli.usage.report import NotCounted, month_document
-from guard.cli.usage.source import Source, opened, period_of
+from guard.cli.usage.source import Source, opened
 
 if TYPE_CHECKING:
     from guard.evidence.report.month import Month
@@ -24,9 +25,22 @@ if TYPE_CHECKING:
     from guard.exchange.snapshot import Snapshot
     from guard.licensing.license import License
     from guard.policy.config import Config
+    from guard.usage.ledger import Ledger
+    from guard.usage.period import Calendar, Period
 
 EX_DATA, EX_CONFIG = 65, 78
-States = Sequence[tuple[str, Path]]
+
+
+class State(NamedTuple):
+    """A gateway's state directory, and where closed files of its journals were moved to."""
+
+    name: str
+    """What the gateway is called; empty where there is one."""
+    directory: Path
+    archives: tuple[Path, ...] = ()
+
+
+States = Sequence[State]
 
 
 def gathered(where: Source, states: States, month_id: str, asked: date | None, now: float) -> dict[str, Any]:
@@ -37,15 +51,16 @@ def gathered(where: Source, states: States, month_id: str, asked: date | None, n
     """
     import guard
     from guard.evidence.report.document import document
+    from guard.evidence.report.extent import extent_of
     from guard.evidence.report.known import Known
     from guard.policy.load import load
 
     config, path = where.config, where.path
     if config is None or path is None:
         raise typer.BadParameter("no guard.yaml here; name one with --config", param_hint="--config")
-    states = states or [("", Path(config.state_dir))]
-    usage, uncounted, month, today = _counted(where, month_id, asked, now)
+    usage, uncounted, month, today = _counted(where, states, month_id, asked, now)
     evidence = _evidence(states, month)
+    covered = extent_of(evidence, over=bool(usage and usage["over"])).covered
     day = asked or date.fromisoformat(usage["as_of"] if usage is not None else _as_of(evidence, today))
     loaded = load(path, today=day)
     snapshot = loaded.snapshot
@@ -71,7 +86,9 @@ def gathered(where: Source, states: States, month_id: str, asked: date | None, n
             },
             packs=_packs(config),
             licenses=license_rows(served, config, attested),
-            obligations=obligation_rows(snapshot, config, licenses, _states_of(usage), attestations, day),
+            obligations=obligation_rows(
+                snapshot, config, licenses, _states_of(usage, covered=covered), attestations, day
+            ),
             attestations=attestations,
             unseen=unseen_items(licenses.values()),
             usage=usage,
@@ -85,29 +102,55 @@ def gathered(where: Source, states: States, month_id: str, asked: date | None, n
 
 
 def _counted(
-    where: Source, month_id: str, asked: date | None, now: float
+    where: Source, states: States, month_id: str, asked: date | None, now: float
 ) -> "tuple[dict[str, Any] | None, str, Month, date]":
     """Return what is known of the month's users, or why nothing is, with the month in the ledger's zone and today."""
     from guard.evidence.report.month import Month
 
-    with opened(where) as ledger:
+    with _ledger(where, states) as ledger:
         calendar = where.calendar(ledger)
-        period, today = period_of(calendar, month_id), date.fromisoformat(calendar.day(now))
+        period, today = _period(calendar, month_id), date.fromisoformat(calendar.day(now))
         if period.start > now:
             _leave(EX_DATA, f"{month_id} has not begun")
         if asked is not None and asked > today:
             raise typer.BadParameter(f"{asked} is a day to come; allowed: {today} or earlier", param_hint="--at")
         month = Month(period.id, calendar.zone, period.start, period.end)
+        if ledger is None:
+            return None, "there is no ledger", month, today
         try:
             return month_document(where, ledger, calendar, period, asked, today), "", month, today
         except NotCounted as error:
             return None, str(error), month, today
 
 
+def _ledger(where: Source, states: States) -> "AbstractContextManager[Ledger | None]":
+    """Return the ledger, to be opened; nothing where it is not there and journals are: they say the rest."""
+    from guard.usage.address import LedgerAbsent, open_ledger
+    from guard.usage.ledger import LedgerError, LedgerUnavailable
+
+    try:
+        open_ledger(where.url, read_only=True).close()
+    except LedgerAbsent:
+        if any(_chains(state) for state in states):
+            return nullcontext()
+    except (LedgerError, LedgerUnavailable):
+        pass  # said when it is opened
+    return opened(where)
+
+
+def _period(calendar: "Calendar", month: str) -> "Period":
+    from guard.usage.period import CalendarError
+
+    try:
+        return calendar.parse(month)
+    except CalendarError as error:
+        raise typer.BadParameter(str(error), param_hint="--month") from error
+
+
 def _evidence(states: States, month: "Month") -> "Evidence":
     from guard.evidence.report.reading import read
 
-    chains = [named for name, state in states for named in _chains(name, state)]
+    chains = [named for state in states for named in _chains(state)]
     try:
         total = sum(path.stat().st_size for named in chains for path in named.chain.files)
         with progress("reading journals", total, unit="bytes") as told:
@@ -116,20 +159,20 @@ def _evidence(states: States, month: "Month") -> "Evidence":
         _leave(EX_DATA, f"{error.filename or 'a journal'}: {error.strerror or error}")
 
 
-def _chains(name: str, state: Path) -> "list[Named]":
+def _chains(state: State) -> "list[Named]":
     from guard.evidence.journals import journals
     from guard.evidence.report.reading import Named
     from guard.evidence.signing import PUBLIC, SigningError, Verifier
     from guard.provenance.layout import Layout
 
-    layout = Layout(state)
+    layout = Layout(state.directory)
     listed = layout.signing / PUBLIC
     try:
         keys = Verifier.of_list(listed) if listed.exists() else None
     except SigningError as error:
         _leave(EX_CONFIG, str(error))
-    prefix = f"{name}/" if name else ""
-    return [Named(f"{prefix}{chain.name}", chain, keys) for chain in journals(layout.audit)]
+    prefix = f"{state.name}/" if state.name else ""
+    return [Named(f"{prefix}{chain.name}", chain, keys) for chain in journals(layout.audit, *state.archives)]
 
 
 def _in_steps(told: Callable[[int], None], step: int = 1 << 20) -> Callable[[int], None]:
@@ -160,10 +203,14 @@ def _served(snapshot: "Snapshot") -> "dict[str, Sequence[License]]":
     return models
 
 
-def _states_of(usage: dict[str, Any] | None) -> dict[tuple[str, str], str]:
+def _states_of(usage: dict[str, Any] | None, *, covered: bool) -> dict[tuple[str, str], str]:
     """Return the state of every standing limit, by license and limit."""
+    from guard.evidence.report.verdicts import COUNTED, bounded
+
     return {
-        (row["license"], limit["id"]): limit["state"]
+        (row["license"], limit["id"]): (
+            COUNTED if limit["state"] == "ok" and not bounded(limit, covered=covered) else limit["state"]
+        )
         for row in (usage["licenses"] if usage is not None else ())
         for limit in row["limits"] or ()
         if limit["state"] is not None
@@ -183,10 +230,10 @@ def _index(states: States, month_id: str) -> list[dict[str, Any]]:
     from guard.provenance.layout import Layout
 
     try:
-        directories = [Layout(state).provenance / month_id for _, state in states]
+        directories = [Layout(state.directory).provenance / month_id for state in states]
         size = sum(path.stat().st_size for each in directories for path in each.glob("*.segment"))
         with progress("reading the index", size, unit="bytes") as told:
-            return index_rows(states, month_id, told)
+            return index_rows([(state.name, state.directory) for state in states], month_id, told)
     except (OSError, ValueError) as error:
         _leave(EX_CONFIG, f"the index: {getattr(error, 'strerror', None) or error}")
 

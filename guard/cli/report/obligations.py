@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from guard.evidence.report.verdicts import COUNTED
+
 if TYPE_CHECKING:
     from guard.exchange.snapshot import Snapshot
     from guard.licensing.license import License
@@ -105,6 +107,9 @@ class _Judge:
         verdict = self._verdicts.get((license_.id, threshold.id), "unknown")
         if verdict == "unknown":
             return Standing("open", "unknown", "The month was not counted for it.")
+        if verdict == COUNTED:
+            words = "Counted by Guard, and within what was counted; nothing shows that it was all."
+            return Standing("open", "counted", words)
         return Standing("open" if verdict == "over" else "met", "counted", f"Counted by Guard: {verdict}.")
 
     def _stated(self, item: Row) -> Standing | None:

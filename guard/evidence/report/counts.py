@@ -108,6 +108,11 @@ class Listed:
         else:
             self.left_out += 1
 
+    @property
+    def total(self) -> int:
+        """How many there are, listed or not."""
+        return len(self.rows) + self.left_out
+
     def by_time(self) -> list[dict[str, Any]]:
         """Return the rows by ``at``, those of one moment by journal and number."""
         return sorted(self.rows, key=lambda row: (row["at"], row["source"]["journal"], row["source"]["entry"]))

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from guard.evidence.report.counts import Counts, Listed
+from guard.evidence.report.extent import extent
 from guard.evidence.report.known import Known, Row
 from guard.evidence.report.method import method
 from guard.evidence.report.reading import Evidence, Read
@@ -18,8 +19,7 @@ FORMAT = "guard-report/1"
 def document(evidence: Evidence, known: Known) -> Row:
     """Return the report of a month, without its digest."""
     month = evidence.month
-    over = evidence.later or bool(known.usage and known.usage["over"])
-    until = month.end if over else evidence.until
+    reach = extent(evidence, known)
     stands = [str(row["state"]) for row in known.obligations]
     return {
         "report": FORMAT,
@@ -28,15 +28,15 @@ def document(evidence: Evidence, known: Known) -> Row:
         "zone": month.zone,
         "start": month.moment(month.start),
         "end": month.moment(month.end),
-        "over": over,
+        "over": reach.over,
         "as_of": known.as_of,
         "entries_until": month.moment(evidence.until) if evidence.until else None,
         "operator": known.operator,
         "summary": {
-            "verdicts": verdicts(known.usage, known.uncounted, known.licenses),
-            "must_be_known": unknowns(evidence, known),
+            "verdicts": verdicts(known.usage, known.uncounted, known.licenses, covered=reach.covered),
+            "must_be_known": unknowns(evidence, known, reach),
             "cautions": cautions(evidence, known),
-            "incidents": incidents(evidence, known),
+            "incidents": incidents(evidence, known, reach),
             "obligations": {state: stands.count(state) for state in ("open", "met", "condition", "not_for_serving")},
             "decisions": evidence.decisions.entries.entries,
             "refused": evidence.decisions.refused.total,
@@ -53,9 +53,9 @@ def document(evidence: Evidence, known: Known) -> Row:
         "receipts": _receipts(evidence, known),
         "behavior": {"steps": evidence.records.steps.rows()},
         "imports": _listed(evidence.records.imports),
-        "running": _running(evidence, until),
+        "running": _running(evidence, reach.until),
         "audit_chain": [_chain(chain) for chain in sorted(evidence.chains, key=lambda chain: chain.name)],
-        "not_visible": unseen(evidence, known),
+        "not_visible": unseen(evidence, known, reach),
         "method": method(known),
         "inputs": _inputs(evidence, known),
     }
@@ -155,7 +155,6 @@ def _running(evidence: Evidence, until: float) -> Row:
 def _chain(chain: Read) -> Row:
     return {
         "journal": chain.name,
-        "first": chain.first,
         "length": chain.length,
         "head": chain.head,
         "entries_of_month": chain.entries,
@@ -166,7 +165,7 @@ def _chain(chain: Read) -> Row:
         "verifies": chain.fault is None and chain.trusted,
         "fault": chain.fault and chain.fault._asdict(),
         "not_proven": chain.unproven,
-        "unreadable": chain.unreadable,
+        "unreadable": {"number": chain.unreadable, "places": chain.places},
     }
 
 

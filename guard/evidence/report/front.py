@@ -3,6 +3,7 @@
 from guard.evidence.report.known import Row
 from guard.evidence.report.markup import Html, bullets, element, join, paragraph, table, text
 from guard.evidence.report.summary import hours
+from guard.evidence.report.verdicts import WORDS
 
 
 def front(found: Row, title: str) -> Html:
@@ -42,7 +43,7 @@ def _verdicts(summary: Row) -> Html:
     rows = [
         (
             join((element("strong", row["name"]), Html("<br>"), element("code", row["license"]))),
-            element("span", row["verdict"], class_=f"verdict {row['verdict']}"),
+            element("span", WORDS.get(row["verdict"], row["verdict"]), class_=f"verdict {row['verdict']}"),
             row["users"],
             row["lower"],
             "no bound" if row["upper"] is None and row["users"] is not None else row["upper"],
@@ -77,7 +78,7 @@ def _owed(found: Row) -> Html:
             ),
             (
                 f"{summary['decisions']:,} decisions on record{recorded}: {summary['refused']:,} refused, "
-                f"{summary['cut']:,} answers cut."
+                f"{summary['cut']:,} answer{'s' * (summary['cut'] != 1)} cut."
             ),
             f"A gateway is known to have run for {hours(running['seconds'])} of {hours(running['of'])}.",
         ]

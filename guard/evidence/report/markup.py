@@ -6,6 +6,9 @@ from typing import Any
 
 from guard.evidence.report.known import Row
 
+_NARROW = 3
+"""Columns of a table with numbers that is not made as wide as the page."""
+
 
 class Html(str):
     """Markup that is ready."""
@@ -78,6 +81,8 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]
         + "\n"
         for row in known
     )
+    if len(headings) <= _NARROW and any(right):
+        attributes.setdefault("class_", "narrow")
     given = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items())
     return Html(
         f"<table{given}>\n<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"

@@ -7,7 +7,9 @@ TERMS = {
     "many); the ledger; a fact of a license pack, with its clause and how it was confirmed; or the configuration.",
     "Confirmation": "confirmed: read in the licensor's own text. copy: read in a faithful copy. excerpt: read in a "
     "part of it. unconfirmed: not read in the text, and to be checked before it is relied on.",
-    "Verdicts": "within: fewer users are known of than the threshold allows. approaching: from four fifths of it on, "
+    "Verdicts": "within: fewer users than the threshold allows, by an upper bound, in a month for at least 95 % of "
+    "which gateways are known to have run. within what was counted: fewer are known of, but something is missing that "
+    "nobody can number. approaching: from four fifths of it on, "
     "or the operator's own share. over: more than it allows. attested: the threshold looks at one past month, and "
     "somebody signed how many users there were. unknown: nothing shows it. none: no threshold on users.",
     "Bounds": "The true count lies between at least and at most. No upper bound means that something is missing which "

@@ -71,15 +71,20 @@ def _chain(row: Row) -> Html:
     said = [
         stands,
         f"Signatures of seals and checkpoints: {signed}.",
-        join((f"Entries {row['first']:,} to {row['length']:,}, head ", code(row["head"]), ".")),
+        join((f"Its last entry up to the end of the month: {row['length']:,}, head ", code(row["head"]), ".")),
         f"{row['entries_of_month']:,} entries of this month"
         + (f", from entry {row['from']:,} on." if row["from"] else "."),
         "Not compared with heads kept elsewhere: that is done by guard audit verify, with --head or --heads.",
     ]
     if row["clock_set_back"]:
         said.append(f"The clock was set back {row['clock_set_back']:,} times.")
-    if row["unreadable"]:
-        said.append(f"{row['unreadable']:,} lines are no entries.")
+    unreadable = row["unreadable"]
+    if unreadable["number"]:
+        more = unreadable["number"] - len(unreadable["places"])
+        said.append(
+            f"{unreadable['number']:,} entries cannot be read, and are in no count: {', '.join(unreadable['places'])}"
+            f"{f' and {more:,} more' if more else ''}."
+        )
     kinds = [(kind, number) for kind, number in row["kinds"].items()]
     return join(
         (

@@ -13,6 +13,8 @@ class Records:
     def __init__(self, month: Month) -> None:
         self._month = month
         self.crossings = Listed()
+        self.passed = self.not_allowed = 0
+        """Crossings of a limit into ``over``, and data sets that were not plainly allowed."""
         self.receipts = Counts("receipt", ("licenses", "tenant"))
         self.undigested = Spans("receipt")
         """Receipts without digests: their answers came faster than these could be made."""
@@ -49,6 +51,7 @@ class Records:
 
     def _threshold(self, _: Place, row: dict[str, Any], facts: Mapping[str, Any]) -> None:
         names = ("license", "limit", "value", "users", "before", "after", "over")
+        self.passed += facts.get("after") == "over"
         self.crossings.add({**row, **{name: facts.get(name) for name in names}})
 
     def _receipt(self, place: Place, _: dict[str, Any], facts: Mapping[str, Any]) -> None:
@@ -77,6 +80,7 @@ class Records:
 
     def _check(self, _: Place, row: dict[str, Any], facts: Mapping[str, Any]) -> None:
         found = facts.get("found")
+        self.not_allowed += facts.get("verdict") != "allow"
         self.checks.add(
             {
                 **row,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from guard.evidence.report.extent import Extent
 from guard.evidence.report.known import Known, Row
 from guard.evidence.report.reading import Evidence
 from guard.evidence.report.summary import hours
@@ -9,20 +10,19 @@ from guard.evidence.report.summary import hours
 _MARKED = "not read by any rule: "
 
 
-def unseen(evidence: Evidence, known: Known) -> list[Row]:
+def unseen(evidence: Evidence, known: Known, reach: Extent) -> list[Row]:
     """Return what no entry shows: ``what``, ``why``, ``instead`` (what stands in, or empty) and ``source``."""
-    return [*_of_month(evidence, known), *_always(), *known.unseen]
+    return [*_of_month(evidence, known, reach), *_always(), *known.unseen]
 
 
 def _row(what: str, why: str, instead: str, source: Row) -> Row:
     return {"what": what, "why": why, "instead": instead, "license": None, "clause": None, "source": source}
 
 
-def _of_month(evidence: Evidence, known: Known) -> Iterator[Row]:
+def _of_month(evidence: Evidence, known: Known, reach: Extent) -> Iterator[Row]:
     journals = {"journals": sorted(chain.name for chain in evidence.chains)}
     config = {"configuration": known.configuration["name"]}
-    until = evidence.month.end if evidence.later else evidence.until
-    missing = sum(gap["seconds"] for gap in evidence.runs.gaps(until))
+    missing = sum(gap["seconds"] for gap in evidence.runs.gaps(reach.until))
     if missing:
         yield _row(
             f"{hours(missing)} of the month in which no gateway is known to have run",

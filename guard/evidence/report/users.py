@@ -39,6 +39,7 @@ def _license(row: Row) -> Html:
     ]
     stated = [(each["source"], each["part"], each["users"], each["stated"], each["owner"]) for each in row["declared"]]
     merged = [(each["source"], each["stated"], each["unidentified_requests"]) for each in row["merged"]]
+    measured = f"{row['users']:,} user{'s' * (row['users'] != 1)} measured" if row["counted"] else "not counted"
     upper = "no upper bound" if row["upper"] is None else f"at most {row['upper']:,}"
     reading = '"Active user" is read as people (usage.readings).' if row["reading"] == "people" else ""
     grown = [
@@ -48,7 +49,7 @@ def _license(row: Row) -> Html:
         (
             element("h3", f"{row['name'] or row['license']} ({row['license']})"),
             paragraph(
-                element("strong", f"{row['users']:,} users measured" if row["counted"] else "not counted"),
+                element("strong", measured),
                 f"; at least {row['lower']:,}, {upper}. {reading} ",
                 source({"ledger": row["license"]}),
             ),

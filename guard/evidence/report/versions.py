@@ -1,20 +1,14 @@
 """Which policy was in force when, from ``start`` and ``reload`` entries."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from guard.evidence.report.counts import Listed, Place
 from guard.evidence.report.month import Month
+from guard.evidence.report.problem import shown
 
-_FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/:'\"]+/)+")
 _PROBLEMS, _LENGTH = 20, 400
 NOT_RECORDED = "not recorded"
-
-
-def without_folders(text: str) -> str:
-    """Return ``text`` with files named without the folders that they are in."""
-    return _FOLDERS.sub("", text)
 
 
 class Versions:
@@ -52,6 +46,7 @@ class Versions:
             "decisions": decisions,
             "from": time,
             "to": time,
+            "first": 0,
             "last": place.seq,
             "place": place,
         }
@@ -60,6 +55,12 @@ class Versions:
         """Take any entry: what is in force still is."""
         if self._now is not None:
             self._now["to"], self._now["last"] = max(self._now["to"], time), place.seq
+            if self._month.has(time):
+                self._now["first"] = self._now["first"] or place.seq
+
+    def forget(self) -> None:
+        """Drop what is in force: nothing was."""
+        self._now = None
 
     def ended(self, time: float | None = None) -> None:
         """Take the end of a run, or another version from ``time`` on."""
@@ -73,7 +74,10 @@ class Versions:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every stretch of time in which one version was in force in one process, in order."""
-        found = sorted(self._stretches, key=lambda each: (each["from"], each["place"]))
+        start = self._month.start
+        found = sorted(
+            self._stretches, key=lambda each: (max(each["from"], start), each["place"].journal, each["last"])
+        )
         return [
             {
                 "policy": each["version"],
@@ -83,13 +87,17 @@ class Versions:
                 "began_earlier": each["from"] < self._month.start,
                 "to": self._month.moment(each["to"]),
                 "seconds": round(each["to"] - max(each["from"], self._month.start)),
-                "source": {"journal": each["place"].journal, "from": each["place"].seq, "to": each["last"]},
+                "source": {
+                    "journal": each["place"].journal,
+                    "from": each["first"] or each["place"].seq,
+                    "to": each["last"],
+                },
             }
             for each in found
         ]
 
     def _failed(self, place: Place, time: float, version: str, facts: Mapping[str, Any]) -> None:
-        problems = [without_folders(str(problem))[:_LENGTH] for problem in facts.get("problems") or ()]
+        problems = [shown(problem)[:_LENGTH] for problem in facts.get("problems") or ()]
         self.failed.add(
             {
                 "at": self._month.moment(time),

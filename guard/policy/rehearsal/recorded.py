@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from guard.evidence.entry import Entry, parse
+from guard.evidence.entry import Entry, NotAnEntry, parse
 from guard.evidence.journals import journals
 from guard.licensing.citation import Citation, cite_duty
 from guard.licensing.license import License
@@ -53,7 +51,7 @@ def find(directory: Path, reference: str) -> Recorded | None:
                 continue
             try:
                 entry = parse(line)
-            except msgspec.MsgspecError:  # unfinished, or no entry: `guard audit verify` says so
+            except NotAnEntry:  # unfinished, or no entry: `guard audit verify` says so
                 continue
             if entry.kind == "decision" and entry.facts.get("reference") == reference:
                 decision.append((entry, f"{path}:{number}"))
