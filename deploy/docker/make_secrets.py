@@ -14,9 +14,12 @@ from pathlib import Path
 FOLDER = Path(__file__).with_name("secrets")
 USERS = """\
 user default on nopass -@all +ping
-user guard on #{digest} ~guard:* +@read +@write +@scripting +@connection +info +time
+user guard on #{digest} ~guard:* +@read +@write +@scripting +@connection +info +time +config|get
 """
-"""Redis' own list: anybody may ask whether it lives, and Guard may use what is Guard's."""
+"""Redis' own list: anybody may ask whether it lives, and Guard may use what is Guard's.
+
+``guard doctor`` and the gateway look at what Redis keeps (CONFIG GET).
+"""
 
 
 def make(name: str, text: str) -> bool:

@@ -74,11 +74,11 @@ def stores() -> list[Panel]:
         curves(
             "Age of the head off the box",
             "Time since a head of each audit chain last reached its place off the box: what shows later that nothing "
-            "was cut off or recomputed. No curve where no place is configured.",
+            "was cut off or recomputed. No curve where no place is configured, or none arrived yet.",
             "s",
             [
                 Query(
-                    f"time() - (min by (instance) (guard_audit_head_sent_timestamp_seconds{{{OF}}}) > 0)",
+                    f"time() - min by (instance) (guard_audit_head_sent_timestamp_seconds{{{OF}}})",
                     "{{instance}}",
                 )
             ],

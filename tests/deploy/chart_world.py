@@ -31,10 +31,10 @@ def run(*arguments, **options):
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS, **options)
 
 
-def template(*arguments, version="1.33", chart=CHART, name="guard"):
+def template(*arguments, version="1.33", chart=CHART, name="guard", **options):
     """What helm says to render the chart in the namespace ``serving``."""
     given = ("--namespace", "serving", "--kube-version", f"{version}.0")
-    return run("template", name, chart, *given, *arguments)
+    return run("template", name, chart, *given, *arguments, **options)
 
 
 def parsed(result):

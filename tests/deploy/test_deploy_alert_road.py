@@ -117,7 +117,9 @@ def test_users_pass_80_percent_and_the_webhook_hears_of_it():
     assert alert["annotations"] == {
         "summary": "qwen-2024: users at 85% of limit operator",
         "description": "17 of 20 users count against limit operator of license qwen-2024.",
-        "meaning": "Upper and lower bound are this number.",
+        # Counting began with the demo.
+        "meaning": "No upper bound is known: these are all users that were counted or stated, and there may be more; "
+        "there are at least 17.",
         "runbook_url": "docs/runbooks.md#guardusersat80percent",
     }
     assert "alerts hold 2 s before they are sent" in done.stderr

@@ -160,6 +160,14 @@ def test_only_guard_reaches_the_model_and_the_ledger():
     assert all(":-127.0.0.1:" in port for port in published), "beyond this machine only where somebody says so"
 
 
+def test_the_model_is_the_argument_of_vllm_serve():
+    """Its flag --model is to be removed; the command goes to `vllm serve`, the entry point of the image."""
+    command = SERVICES["vllm"]["command"]
+    assert not command[0].startswith("-")
+    assert command[0] in {volume.split(":")[-2] for volume in SERVICES["vllm"]["volumes"]}
+    assert "--model" not in command
+
+
 def test_redis_keeps_everything():
     command = SERVICES["redis"]["command"]
     options = dict(zip(command[1::2], command[2::2], strict=True))

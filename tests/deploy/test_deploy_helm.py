@@ -177,8 +177,8 @@ def test_guard_is_a_native_sidecar_where_there_are_any(name, version):
     native = sidecar and version != "1.27" and name != "sidecar-plain"
     assert [each["name"] for each in spec.get("initContainers", ())] == (["guard"] if native else [])
     assert [each["name"] for each in spec["containers"]] == (
-        ["vllm"] if native else ["vllm", "guard"] if sidecar else ["guard"]
-    )
+        ["vllm"] if native else ["guard", "vllm"] if sidecar else ["guard"]
+    ), "the kubelet begins them in order, and vLLM's image takes minutes to pull"
     guard = containers(spec)["guard"]
     assert guard.get("restartPolicy") == ("Always" if native else None)
     assert ("lifecycle" in guard) == native, "only a native sidecar has to be told that the pod ends"

@@ -60,6 +60,32 @@ def differences(values, schema, definitions, path=""):
         yield from differences(values[name], properties[name], definitions, f"{path}{name}.")
 
 
+MAY_BE_NULL = {"autoscaling.targetCPU"}
+"""Values with a default that null, too, says something for."""
+
+
+def undemanded(values, schema, definitions, path=""):
+    """Names with a default that null could take away, and demanded ones that are null by default."""
+    properties = closed(schema, definitions)
+    if properties is None or not isinstance(values, dict):
+        return
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    due = {name for name, value in values.items() if value is not None and f"{path}{name}" not in MAY_BE_NULL}
+    for name in sorted(due ^ set(schema["required"])):
+        yield f"{path}{name}"
+    for name in sorted(set(values) & set(properties)):
+        yield from undemanded(values[name], properties[name], definitions, f"{path}{name}.")
+
+
+def test_the_schema_demands_every_value_that_null_would_take_away():
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    assert list(undemanded(values, schema, schema["definitions"])) == []
+    schema["properties"]["vllm"]["required"].remove("image")
+    assert list(undemanded(values, schema, schema["definitions"])) == ["vllm.image"]
+
+
 def test_the_schema_knows_every_value_and_no_other():
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))

@@ -1,8 +1,10 @@
 """Rules, alerts, runbooks and the documentation say the same, and name only metrics that Guard has."""
 
+import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -183,7 +185,8 @@ def test_thresholds_are_labels_and_the_nearer_one_keeps_the_others_quiet():
 
 def tool(*command):
     assert shutil.which(command[0]), f"there is no {command[0]}: .ci/packages installs it"
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    quick = {**os.environ, "GOGC": "800"}  # a third of promtool's time is the collecting of garbage
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=quick)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -193,8 +196,10 @@ def test_promtool_finds_nothing_wrong_and_every_case_holds():
     assert code == 0, said
     code, said = tool("promtool", "check", "config", str(HERE / "prometheus.yml"))
     assert code == 0, said
-    code, said = tool("promtool", "test", "rules", *map(str, CASES))
-    assert code == 0, said
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # by itself it takes one file after the other, and one core
+        largest = sorted(CASES, key=lambda path: -path.stat().st_size)
+        for code, said in pool.map(lambda path: tool("promtool", "test", "rules", str(path)), largest):
+            assert code == 0, said
 
 
 @pytest.mark.slow
@@ -211,12 +216,17 @@ def test_promtool_would_find_a_case_that_does_not_hold(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("labels", "receiver"), [
-    (["severity=critical", "license=qwen-2024"], "guard-pager"),
+    (["severity=critical", "job=guard"], "guard-pager"),
+    (["severity=critical", "license=qwen-2024", "limit=operator"], "guard-pager,guard-license-desk"),
+    (["severity=critical", "license=qwen-2024", "ledger=eu"], "guard-pager,guard-license-desk"),
+    (["severity=critical", "license="], "guard-pager"),
     (["severity=warning", "license=qwen-2024", "limit=mau_100m"], "guard-license-desk"),
     (["severity=warning", "job=guard"], "guard-tickets"),
     (["severity=info", "license=qwen-2024"], "guard-log"),
+    (["severity=info"], "guard-log"),
 ])  # fmt: skip
 def test_alerts_go_where_the_example_says(labels, receiver):
+    """What touches a license comes to the license desk however bad it is: 95 % keeps the desk's 80 % quiet."""
     config = str(HERE / "alertmanager.yml")
     assert tool("amtool", "check-config", config)[0] == 0
     route = ["amtool", "config", "routes", "test", f"--config.file={config}", f"--verify.receivers={receiver}"]

@@ -18,8 +18,8 @@
 {{- $said = append $said "gateway.upstream: set in mode sidecar, where Guard stands before the vLLM of its own pod; allowed: mode: gateway" }}
 {{- end }}
 {{- range $v.vllm.args }}
-{{- if regexMatch "^--(host|port|uds)(=|$)" (toString .) }}
-{{- $said = append $said (printf "vllm.args: %s; allowed: any but --host, --port and --uds, because vLLM listens on loopback alone, at vllm.port" .) }}
+{{- if regexMatch "^--(host|port|uds)(=|$)" (include "guard.word" .) }}
+{{- $said = append $said (printf "vllm.args: %v; allowed: any but --host, --port and --uds, because vLLM listens on loopback alone, at vllm.port" .) }}
 {{- end }}
 {{- end }}
 {{- if and (eq (toString $v.sidecar.native) "true") (not (semverCompare ">=1.29-0" .Capabilities.KubeVersion.Version)) }}

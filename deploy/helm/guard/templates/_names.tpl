@@ -45,6 +45,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $tag }}{{ end }}
 {{- end }}
 
+{{- /* A value as the word that was written: printed as it is, 1048576 would be 1.048576e+06. */ -}}
+{{- define "guard.word" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
+{{- end }}
+
 {{- /* What keeps the state: StatefulSet with a volume for each pod, else Deployment. */ -}}
 {{- define "guard.kind" -}}
 {{- if and .Values.persistence.enabled (not .Values.persistence.existingClaim) }}StatefulSet{{ else }}Deployment{{ end }}

@@ -65,10 +65,11 @@ spec:
     - {{ include "guard.vllm" . | nindent 6 | trim }}
   {{- else }}
   containers:
+    # Guard first: the kubelet begins them in order, and pulls vLLM's image for long.
+    - {{ include "guard.container" . | nindent 6 | trim }}
     {{- if eq .Values.mode "sidecar" }}
     - {{ include "guard.vllm" . | nindent 6 | trim }}
     {{- end }}
-    - {{ include "guard.container" . | nindent 6 | trim }}
   {{- end }}
   volumes:
     {{- include "guard.volumes" . | nindent 4 }}

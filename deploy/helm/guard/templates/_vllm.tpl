@@ -23,7 +23,7 @@ command: [vllm, serve]
 args:
   - {{ .Values.vllm.model | quote }}
   {{- range .Values.vllm.args }}
-  - {{ . | quote }}
+  - {{ include "guard.word" . | quote }}
   {{- end }}
   # Last, so that they hold: nobody gets past Guard.
   - --host

@@ -25,7 +25,7 @@
     claimName: {{ .Values.persistence.existingClaim }}
   {{- else }}
   emptyDir:
-    sizeLimit: {{ .Values.emptyDirSize }}
+    sizeLimit: {{ toJson .Values.emptyDirSize }}
   {{- end }}
 {{- end }}
 - name: tmp
@@ -52,7 +52,7 @@
 - name: shm
   emptyDir:
     medium: Memory
-    sizeLimit: {{ .Values.vllm.shm }}
+    sizeLimit: {{ toJson .Values.vllm.shm }}
 - name: vllm-tmp
   emptyDir: {}
 {{- end }}
