@@ -30,29 +30,45 @@ class Stated(NamedTuple):
     state: State
 
 
-def readings(snapshot: Snapshot, counter: UsageCounter, states: States, now: float) -> list[LicenseReading]:
+class _Row(NamedTuple):
+    """What is known of one license: the numbers of metrics, API and console are made of this alone, so they agree."""
+
+    license: str
+    counts: Mapping[Kind, Count | None]
+    doubts: Mapping[Kind, Sequence[Doubt]]
+    stated: Sequence[Stated]
+
+    def omits(self, kind: Kind) -> list[str]:
+        """Return what the count of ``kind`` leaves out; with any, nothing bounds it from above."""
+        return _omits(self.doubts.get(kind, [_UNTRACKED]))
+
+    def bounds(self, kind: Kind) -> tuple[int, int, int | None]:
+        """Return users, lower and upper bound as measured here; the upper one is None while something is left out."""
+        count = self.counts[kind]
+        users, low, high = (count.users, count.lower, count.upper) if count is not None else (0, 0, 0)
+        return users, low, None if self.omits(kind) else high
+
+
+def readings(
+    snapshot: Snapshot, counter: UsageCounter, states: States, calendar: Calendar, began: Mapping[Kind, str], now: float
+) -> list[LicenseReading]:
     """Return the count of every license that is served or was counted, with its bounds and states.
 
-    Unidentified requests make the count a lower bound without an upper one; sightings on their way to the ledger that
-    a sibling process may have counted too make it an interval, as does an estimate.
+    The bounds and limits are those of ``usage_facts``, with the same ``began``.
     """
-    counts = {kind: counter.counts(now, kind) for kind in counter.kinds}
-    limits = limits_of(snapshot)
     rows = []
-    for license in dict.fromkeys([*limits, *counts[Kind.MONTH]]):
-        count = counts[Kind.MONTH].get(license)
-        users, low, high = _bounds(count, counter)
-        stated = _stated(limits.get(license, ()), counts, states, counter)
-        unsure = {kind: _omits(list(_unsure(by_license.get(license), counter))) for kind, by_license in counts.items()}
-        named = [_limit_reading(each, unsure.get(each.limit.kind, [_UNTRACKED.omits])) for each in stated]
-        declared = sum(each.users for each in count.declarations) if count is not None and count.declarations else None
+    for row in _rows(snapshot, counter, states, calendar, began, now):
+        count = row.counts[Kind.MONTH]
+        users, low, high = row.bounds(Kind.MONTH)
+        named = [_limit_reading(each, row.omits(each.limit.kind)) for each in row.stated]
+        declared = sum(each.users for each in _declared(count)) if _declared(count) else None
         windows = [
-            WindowReading(kind.value, *_bounds(found, counter))
-            for kind, by_license in counts.items()
-            if kind is not Kind.MONTH and (found := by_license.get(license)) is not None
+            WindowReading(kind.value, *row.bounds(kind))
+            for kind, found in row.counts.items()
+            if kind is not Kind.MONTH and found is not None
         ]
         lost = count.lost if count is not None else 0
-        rows.append(LicenseReading(license, users, low, high, counter.exact, named, declared, windows, lost))
+        rows.append(LicenseReading(row.license, users, low, high, counter.exact, named, declared, windows, lost))
     return rows
 
 
@@ -64,34 +80,38 @@ def usage_facts(
     ``began`` is the oldest period of each kind in the ledger, which nobody knows to be whole; without one nobody knows
     of any period.
     """
-    counts = {kind: counter.counts(now, kind) for kind in counter.kinds}
     current, limits, people = calendar.periods(now), limits_of(snapshot), _counting_people(snapshot)
     rows = []
-    for license in dict.fromkeys([*limits, *counts[Kind.MONTH]]):
-        own = {kind: by_license.get(license) for kind, by_license in counts.items()}
-        doubts = {kind: list(_doubts(count, current[kind], counter, began)) for kind, count in own.items()}
+    for row in _rows(snapshot, counter, states, calendar, began, now):
+        own = limits.get(row.license, ())
         facts = {
-            kind: _facts(
-                count, current[kind], [one for one in limits.get(license, ()) if one.kind is kind], doubts[kind]
-            )
-            for kind, count in own.items()
+            kind: _facts(row, kind, current[kind], next((one for one in own if one.kind is kind), None))
+            for kind, count in row.counts.items()
             if count is not None or kind is Kind.MONTH
         }
         rows.append(
             {
-                "license": license,
+                "license": row.license,
                 "definition": calendar.definition(),
-                "reading": "people" if license in people else "identities",
+                "reading": "people" if row.license in people else "identities",
                 **facts.pop(Kind.MONTH),
                 "windows": {kind.value: each for kind, each in facts.items()},
-                "declared": [asdict(each) for each in _declared(own[Kind.MONTH])],
-                "limits": [
-                    _limit_facts(snapshot, each, _omits(doubts.get(each.limit.kind, [_UNTRACKED])))
-                    for each in _stated(limits.get(license, ()), counts, states, counter)
-                ],
+                "declared": [asdict(each) for each in _declared(row.counts[Kind.MONTH])],
+                "limits": [_limit_facts(snapshot, each, row.omits(each.limit.kind)) for each in row.stated],
             }
         )
     return rows
+
+
+def _rows(
+    snapshot: Snapshot, counter: UsageCounter, states: States, calendar: Calendar, began: Mapping[Kind, str], now: float
+) -> Iterator[_Row]:
+    counts = {kind: counter.counts(now, kind) for kind in counter.kinds}
+    current, limits = calendar.periods(now), limits_of(snapshot)
+    for license in dict.fromkeys([*limits, *counts[Kind.MONTH]]):
+        own = {kind: by_license.get(license) for kind, by_license in counts.items()}
+        doubts = {kind: list(_doubts(count, current[kind], counter, began)) for kind, count in own.items()}
+        yield _Row(license, own, doubts, _stated(limits.get(license, ()), own, states, counter))
 
 
 def _limit_reading(stated: Stated, left_out: Sequence[str]) -> LimitReading:
@@ -120,18 +140,20 @@ def _limit_facts(snapshot: Snapshot, stated: Stated, left_out: Sequence[str]) ->
     }
 
 
-def _facts(count: Count | None, period: str, limits: Sequence[Limit], doubts: Sequence[Doubt]) -> dict[str, Any]:
-    users, low, high = (count.users, count.lower, count.upper) if count is not None else (0, 0, 0)
-    scoped = bounds(Totals(users, 0, low, high), _declared(count), limits[0] if limits else None)
-    left_out, reasons = _omits(doubts), [*(doubt.reason for doubt in doubts), *scoped.reasons]
+def _facts(row: _Row, kind: Kind, period: str, limit: Limit | None) -> dict[str, Any]:
+    users, low, high = row.bounds(kind)
+    count, doubts = row.counts[kind], row.doubts[kind]
+    most = count.upper if count is not None else 0
+    scoped = bounds(Totals(users, 0, low, most), _declared(count), limit)
+    reasons = [*(doubt.reason for doubt in doubts), *scoped.reasons]
     return {
         "period": period,
         "users": users,
         "lower": scoped.lower,
-        "upper": None if left_out or scoped.omits else scoped.upper,
+        "upper": None if high is None or scoped.omits else scoped.upper,
         "exact": not reasons and scoped.lower == scoped.upper,
         "reasons": reasons,
-        "measured": {"lower": low, "upper": None if left_out else high, "exact": not doubts and low == high},
+        "measured": {"lower": low, "upper": high, "exact": not doubts and low == high},
     }
 
 
@@ -145,11 +167,11 @@ def _omits(doubts: Sequence[Doubt]) -> list[str]:
 
 
 def _stated(
-    limits: Sequence[Limit], counts: Mapping[Kind, Mapping[str, Count]], states: States, counter: UsageCounter
+    limits: Sequence[Limit], counts: Mapping[Kind, Count | None], states: States, counter: UsageCounter
 ) -> list[Stated]:
     found = []
     for limit in limits:
-        count = counts.get(limit.kind, {}).get(limit.license)
+        count = counts.get(limit.kind)
         measured = _UNCOUNTED if count is None else count.totals._replace(lower=count.lower, upper=count.upper)
         scoped = bounds(measured, _declared(count), limit)
         # Who is on the way may be in the ledger already, and is there in a moment, if it answers.
@@ -166,12 +188,6 @@ def _declared(count: Count | None) -> tuple[Any, ...]:
     return count.declarations if count is not None else ()
 
 
-def _bounds(count: Count | None, counter: UsageCounter) -> tuple[int, int, int | None]:
-    """Return users, lower and upper bound as measured here; the upper one is None while something is left out."""
-    users, low, high = (count.users, count.lower, count.upper) if count is not None else (0, 0, 0)
-    return users, low, None if _omits(list(_unsure(count, counter))) else high
-
-
 def _doubts(count: Count | None, period: str, counter: UsageCounter, began: Mapping[Kind, str]) -> Iterator[Doubt]:
     """Yield why a count may not be the number of users who were here."""
     kind = kind_of(period)
@@ -181,15 +197,11 @@ def _doubts(count: Count | None, period: str, counter: UsageCounter, began: Mapp
         yield Doubt(f"counting began in {period}: who came before that is not in the number", EARLIER)
     elif kind not in {Kind.MONTH, Kind.DAY} and days_of(period)[0] == began[Kind.DAY]:
         yield Doubt(f"days are tracked since {began[Kind.DAY]}: who came earlier on that day is not in it", EARLIER)
-    yield from _unsure(count, counter)
-
-
-def _unsure(count: Count | None, counter: UsageCounter) -> Iterator[Doubt]:
-    """Yield why what was measured may not be the number of users, whenever counting began."""
     if count is not None and not count.known:
         yield Doubt("the ledger was not read in this period yet: whom others counted is not in the number", OTHERS)
     elif not counter.ledger_up:
-        yield Doubt("the ledger does not answer: whom others counted since is not in the number", OTHERS)
+        said = "the ledger does not answer, or takes no writes: whom others counted since is not in the number"
+        yield Doubt(said, OTHERS)
     if count is not None and count.unidentified:
         yield Doubt(f"{requests(count.unidentified)} named no user", UNIDENTIFIED)
     if not counter.exact:

@@ -263,7 +263,7 @@ class UsageCounter:
 
     @property
     def ledger_up(self) -> bool:
-        """True if the ledger answered last and takes what it is given, and the flusher, once started, still runs."""
+        """True if the ledger answered last and took what it was last given, and the flusher, if started, still runs."""
         return self._courier.up and self._courier.mismatch is None and self._flusher.healthy
 
     @property

@@ -60,8 +60,10 @@ class Courier:
         """Of a ledger that may forget, once it was reached."""
         self.unspooled: dict[Scope, set[int]] = {}
         """Sightings that could not be spooled: the next trip takes them. Written under the lock of the tallies."""
-        self.up = False
-        """True if the last attempt to reach the ledger succeeded."""
+        self._answers = False
+        """True if the last trip that asked the ledger anything was answered."""
+        self._refused: set[str] = set()
+        """Kinds of writes of which the last one failed: that a full ledger can be read says nothing of writes."""
         self.mismatch: LedgerMismatch | None = None
         """Why the ledger and this process do not belong together."""
         self.first_sightings = 0
@@ -69,9 +71,14 @@ class Courier:
         self.replays = 0
         """Times that the ledger may have lost something and was given everything kept once more."""
 
+    @property
+    def up(self) -> bool:
+        """True if the ledger answered last, and took what it was last given."""
+        return self._answers and not self._refused
+
     def flush(self, now: float) -> None:
         """Bring everything that is in the spool now to the ledger, and give back the places this used up."""
-        with self._travel():
+        with self._travel(asks=False):
             self._flush(now)
             with self.tallies.lock:
                 scarce = [each for each in self.tallies.by_scope.values() if each.scarce and each.used]
@@ -82,7 +89,7 @@ class Courier:
     def replay(self, now: float) -> None:
         """Write again what siblings' segments have from another life of the ledger, if it may forget."""
         if self.ledger.forgetful:
-            with self._travel():
+            with self._travel(asks=False):
                 self._write_again(self.spool.kept(GROUP), now)
 
     def refresh(self, window: Window, now: float) -> bool:
@@ -101,6 +108,8 @@ class Courier:
                 _noted(self._memory.note)
             with self.tallies.lock:
                 claimed = [tally for tally in self.tallies.by_scope.values() if tally.allowed is not None]
+            if not claimed:  # those that were refused are not wanted any more
+                self._refused.discard("places")
             for tally in claimed:
                 self._claim(tally, tally.allowed or 0, 0, now)
         return lost
@@ -111,7 +120,7 @@ class Courier:
         Returns True if the user is known. The places that were granted are in the tally, for the caller to look at
         under the lock.
         """
-        if not self.up and now < self._refusing_until:
+        if not self._answers and now < self._refusing_until:
             raise LedgerUnavailable("the ledger did not answer a moment ago")
         try:
             with self._travel(PATIENCE):
@@ -166,21 +175,22 @@ class Courier:
         )
 
     @contextmanager
-    def _travel(self, patience: float = -1) -> Iterator[None]:
+    def _travel(self, patience: float = -1, *, asks: bool = True) -> Iterator[None]:
+        """Keep what a trip tells of the ledger; one that ``asks`` nothing but what it writes may have asked nothing."""
         if not self._travelling.acquire(timeout=patience):
             raise LedgerUnavailable(f"the ledger did not answer others within {patience:g} s")
         try:
             if not self._bound:
                 self.ledger.bind(self._calendar.zone)
                 self._recall()
-                self._bound = True
+                self._bound = self._answers = True
             yield
-            self.up = True
+            self._answers = self._answers or asks
         except LedgerMismatch as error:
-            self.up, self.mismatch = False, error
+            self._answers, self.mismatch = False, error
             raise
         except (LedgerUnavailable, LedgerError):
-            self.up = False
+            self._answers = False
             raise
         finally:
             self._travelling.release()
@@ -193,10 +203,24 @@ class Courier:
     def _agree(self, month: str) -> None:
         fingerprint = self.spool.fingerprint_of(month)
         if self._keys.get(month) != fingerprint:
-            self.ledger.claim_key(month, fingerprint)
+            with self._writing("key"):
+                self.ledger.claim_key(month, fingerprint)
             self._keys[month] = fingerprint
 
+    @contextmanager
+    def _writing(self, kind: str) -> Iterator[None]:
+        """Keep whether a write was taken. Each that fails is made again, with requests or without."""
+        try:
+            yield
+        except (LedgerUnavailable, LedgerError):
+            self._refused.add(kind)
+            raise
+        self._refused.discard(kind)
+        self._answers = True
+
     def _flush(self, now: float) -> None:
+        if "key" in self._refused:  # without a sighting nobody else would agree on it
+            self._agree(month_of(self._calendar.day(now)))
         while self._flush_group(now):
             pass
 
@@ -241,7 +265,8 @@ class Courier:
                 counted.setdefault(Scope(each, license), []).extend(users)
         for month in {month_of(scope.period) for scope in (*sightings, *unidentified)}:
             self._agree(month)
-        written = self.ledger.write(counted, unidentified, owner=self._owner, day=day)
+        with self._writing("users"):
+            written = self.ledger.write(counted, unidentified, owner=self._owner, day=day)
         with self.tallies.lock:
             for scope, (new, totals) in written.items():
                 tally = self.tallies.of(scope)
@@ -284,9 +309,10 @@ class Courier:
             # Whatever the ledger makes of the claim, nobody takes a free place meanwhile; nor if its answer is lost.
             tally.granted, tally.allowed = min(tally.granted, tally.held), allowed
             below = tally.lost if self.ledger.exact else 0
-        claim = self.ledger.claim(
-            tally.scope, self._owner, need=need, extra=EXTRA, allowed=max(0, allowed - below), now=now
-        )
+        with self._writing("places"):
+            claim = self.ledger.claim(
+                tally.scope, self._owner, need=need, extra=EXTRA, allowed=max(0, allowed - below), now=now
+            )
         with self.tallies.lock:
             tally.granted, tally.granted_until = claim.granted, now + LEASE
             tally.scarce, tally.used = claim.granted < need + EXTRA, False

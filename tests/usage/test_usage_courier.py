@@ -478,3 +478,88 @@ def test_growth_is_filed_on_the_day_of_the_sighting_also_when_another_process_br
     first = datetime.fromtimestamp(NOW, UTC)
     assert days == [(f"{first:%Y-%m-%d}", 1), (f"{first + timedelta(3):%Y-%m-%d}", 1)]
     heir._spool.close()
+
+
+def test_a_ledger_that_is_read_but_takes_nothing_is_not_up_until_a_write_succeeds(tmp_path):
+    ledger, clock = MemoryLedger(), [NOW]
+    counter = aged(ledger, tmp_path, clock)
+    counter.sight(LICENSES, 1, NOW)
+    counter.flush()
+    counter.refresh()
+    ledger.down = True
+    for _ in range(3):  # with nothing waiting it was not asked to take anything
+        counter._round(refresh=True, adopt=True)
+        assert counter.ledger_up
+    counter.sight(LICENSES, 2, NOW)
+    for _ in range(3):
+        with pytest.raises(LedgerUnavailable):
+            counter._round(refresh=True, adopt=False)
+        counter.refresh()
+        assert not counter.ledger_up
+    ledger.down = False
+    counter.refresh()
+    assert not counter.ledger_up
+    counter._round(refresh=False, adopt=False)
+    assert counter.ledger_up
+    counter._spool.close()
+
+
+def test_an_idle_ledger_that_took_no_key_at_the_start_is_asked_again(tmp_path):
+    ledger, clock = MemoryLedger(), [NOW]
+    ledger.bind("UTC")
+    counter = aged(ledger, tmp_path, clock)
+    counter.refresh()
+    ledger.down = True
+    with pytest.raises(LedgerUnavailable):
+        counter._courier.agree_on_key("2026-11")
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable):
+            counter._round(refresh=True, adopt=False)
+        assert not counter.ledger_up
+    ledger.down = False
+    counter._round(refresh=True, adopt=False)
+    assert counter.ledger_up
+    assert ledger.key_of("2026-11") == PRINT
+    counter._spool.close()
+
+
+def test_places_that_were_refused_keep_a_ledger_down_until_they_are_granted_or_not_wanted(tmp_path):
+    ledger, clock = MemoryLedger(), [NOW]
+    counter = aged(ledger, tmp_path, clock)
+    counter.sight(LICENSES, 1, NOW)
+    counter.flush()
+    counter.refresh()
+    ledger.down = True
+    with pytest.raises(LedgerUnavailable):
+        counter.ask([limit(5)], 2, AtLimit.REFUSE_NEWCOMERS, NOW)
+    clock[0] += 60  # whoever is known passes, and shows that the ledger can be read
+    assert counter.ask([limit(5)], 1, AtLimit.REFUSE_NEWCOMERS, clock[0]).admission is Admission.ADMITTED
+    assert not counter.ledger_up
+    ledger.down = False
+    counter.refresh()
+    assert counter.ledger_up
+    ledger.down = True
+    with pytest.raises(LedgerUnavailable):
+        counter.ask([limit(5)], 3, AtLimit.REFUSE_NEWCOMERS, clock[0] + 60)
+    clock[0] = NOW + 60 * DAY  # the months after have no newcomers yet
+    for _ in range(2):
+        counter._window_at(clock[0])
+        clock[0] += 31 * DAY
+    counter.refresh()
+    assert counter.ledger_up
+    counter._spool.close()
+
+
+def test_a_ledger_that_does_not_answer_is_not_up_for_the_moment_in_which_nothing_is_asked(tmp_path):
+    ledger, clock = MemoryLedger(), [NOW]
+    counter = aged(ledger, tmp_path, clock)
+    counter.refresh()
+    ledger.unreadable = True
+    with pytest.raises(LedgerUnavailable):
+        counter.refresh()
+    counter.flush()  # nothing waits
+    assert not counter.ledger_up
+    ledger.unreadable = False
+    counter.refresh()
+    assert counter.ledger_up
+    counter._spool.close()

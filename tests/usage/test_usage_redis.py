@@ -15,7 +15,10 @@ from redis_world import *  # noqa: F403  (fixtures)
 from redis_world import cluster_url, free_port, start_cluster, wait_for
 
 from guard.usage.address import LedgerAbsent
+from guard.usage.counter import UsageCounter
 from guard.usage.ledger import LedgerError, LedgerMismatch, LedgerUnavailable, Scope
+from guard.usage.period import Calendar
+from guard.usage.spool import Spool
 from guard.usage.stores.redis_script import CLAIM
 
 pytestmark = pytest.mark.slow
@@ -353,6 +356,36 @@ def test_a_replica_says_what_to_do(start, opened):
     assert ledger.users(SCOPE) == 1
     server.do("REPLICAOF", "NO", "ONE")
     assert put(ledger, [1, 2]).totals.users == 2
+
+
+@pytest.mark.parametrize("trouble", ["full", "replica"])
+def test_a_gateway_says_that_its_ledger_takes_nothing_although_it_can_be_read(trouble, start, opened, tmp_path):
+    server, master = start(), start()
+    spool = Spool(tmp_path, lambda month: "f" * 16, keep=True)
+    counter = UsageCounter(opened(server.url()), spool, Calendar())
+    counter.start()
+    counter.sight(("qwen",), 1, time.time())
+    wait_for(lambda: not counter.spool_records)
+    assert counter.ledger_up
+    if trouble == "full":
+        server.do("CONFIG SET", "maxmemory", "1")
+    else:
+        put(opened(master.url()), [1])
+        server.do("REPLICAOF", "127.0.0.1", str(master.port))
+        wait_for(lambda: server.client().info("replication")["master_link_status"] == "up")
+    counter.sight(("qwen",), 2, time.time())
+    wait_for(lambda: not counter.ledger_up)
+    until = time.monotonic() + 2
+    while time.monotonic() < until:  # rounds that read go on meanwhile
+        assert not counter.ledger_up
+        time.sleep(0.002)
+    if trouble == "full":
+        server.do("CONFIG SET", "maxmemory", "0")
+    else:
+        server.do("REPLICAOF", "NO", "ONE")
+    wait_for(lambda: counter.ledger_up)
+    wait_for(lambda: not counter.spool_records)
+    assert counter.stop(10)
 
 
 def test_forgotten_scripts_are_sent_again(start, opened):

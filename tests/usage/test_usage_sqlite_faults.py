@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from usage_world import PRINT, rows_of, sqlite_ledger
+from usage_world import NOVEMBER, PRINT, counter_on, rows_of, sqlite_ledger
 
 from guard.usage.declaration import Declaration, Part
 from guard.usage.ledger import LedgerError, LedgerUnavailable, Scope, Totals
@@ -194,6 +194,27 @@ def test_a_full_disk_loses_nothing(tmp_path, ledger):
     ledger._file._writer.execute("PRAGMA max_page_count = 100000")
     assert put(ledger, QWEN, range(5000), 9) == (4000, Totals(5000, 9, 5000, 5000))
     assert [day.new for day in ledger.growth("qwen", "2026-11")] == [5000]
+
+
+def test_a_ledger_on_a_full_disk_is_not_up_until_it_takes_something_again(tmp_path, ledger):
+    counter = counter_on(ledger, tmp_path / "spool", seen_capacity=10_000)
+    counter.sight(("qwen",), 0, NOVEMBER)
+    counter._round(refresh=True, adopt=False)
+    assert counter.ledger_up
+    pages = ledger._file._writer.execute("PRAGMA page_count").fetchone()[0]
+    ledger._file._writer.execute(f"PRAGMA max_page_count = {pages}")
+    for user in range(1, 3000):
+        counter.sight(("qwen",), user, NOVEMBER)
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable, match="full"):
+            counter._round(refresh=True, adopt=False)
+        assert not counter.ledger_up
+        assert counter.counts(NOVEMBER)["qwen"].users == 3000
+    ledger._file._writer.execute("PRAGMA max_page_count = 100000")
+    counter._round(refresh=True, adopt=False)
+    assert counter.ledger_up
+    assert ledger.totals("2026-11")["qwen"].users == 3000
+    counter._spool.close()
 
 
 @pytest.fixture
