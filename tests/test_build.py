@@ -13,7 +13,17 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("guard", "policies", "docs", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore")
+PARTS = (
+    "guard",
+    "policies",
+    "deploy",
+    "docs",
+    "pyproject.toml",
+    "hatch_build.py",
+    "README.md",
+    "LICENSE",
+    ".gitignore",
+)
 LEARNED, PROVENANCE = "guard/screening/learned/", "guard/provenance/"
 EXTENSIONS = (LEARNED + "_kernel", PROVENANCE + "_grams", PROVENANCE + "_scan")
 WHICH = """

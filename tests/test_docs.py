@@ -40,3 +40,11 @@ def test_the_rules_that_the_documentation_shows_load(text, tmp_path):
     path = tmp_path / "rules.yaml"
     path.write_text(text, encoding="utf-8")
     assert run(["policy", "check", str(path)]) == 0
+
+
+def test_every_path_of_the_admin_port_is_listed_once():
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `((?:GET|POST) /[^`]*)` \|", page, re.MULTILINE)
+    assert "GET /api/v1/history" in listed
+    names = [re.sub(r"<?reference>?", "*", each, flags=re.IGNORECASE) for each in listed]
+    assert sorted(set(names)) == sorted(names)

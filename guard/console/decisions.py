@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
+from urllib.parse import urlencode
 
 from guard.console.layout import Frame, page
-from guard.console.markup import NOTHING, Content, Html, element, joined
+from guard.console.markup import NOTHING, Content, Html, element
 from guard.console.parts import code, nothing, section, table
 from guard.console.timeline import DEFAULT_SPAN, SPANS, over_time
 from guard.console.verdict import Facts
 from guard.console.wording import category, counted, moment, naturally, verdict
 
-SHOWN = 50
-"""As many of the decisions are listed at first."""
+SHOWN = 100
+"""As many of the decisions are on one page."""
 _REFERENCE = 64
 """Characters of what somebody looks for."""
 
@@ -24,19 +25,20 @@ class Sought(NamedTuple):
     category: str = ""
     reference: str = ""
     span: str = DEFAULT_SPAN
-    all: bool = False
+    page: int = 1
+    """Of the list, from 1."""
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Self:
         """Return what a query asks for; what cannot be asked for is as if it were not there."""
-        span = query.get("span", DEFAULT_SPAN)
+        span, page = query.get("span", DEFAULT_SPAN), query.get("page", "")
         return cls(
             query.get("verdict", ""),
             query.get("license", ""),
             query.get("category", ""),
             query.get("reference", "").strip()[:_REFERENCE],
             span if span in SPANS else DEFAULT_SPAN,
-            query.get("all") == "1",
+            int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 4 and int(page) else 1,
         )
 
     @property
@@ -63,7 +65,9 @@ def cited(item: Facts, name: str) -> list[str]:
 def decisions(frame: Frame, *, recent: Sequence[Facts], history: Facts, sought: Sought) -> str:
     """Return the page. ``recent`` are the last decisions, newest first."""
     found = [item for item in recent if sought.found(item)]
-    shown = found if sought.all else found[:SHOWN]
+    sought = sought._replace(page=min(sought.page, max(1, -(-len(found) // SHOWN))))
+    first = SHOWN * (sought.page - 1)
+    shown = found[first : first + SHOWN]
     spans = [
         element(
             "li",
@@ -89,6 +93,7 @@ def decisions(frame: Frame, *, recent: Sequence[Facts], history: Facts, sought: 
             _form(recent, sought),
             _summary(recent, found, shown, sought),
             listing(shown, frame.now) if shown else _none(recent, sought),
+            _pages(len(found), sought),
             id="recent",
         ),
     )
@@ -119,11 +124,24 @@ def _row(item: Facts, now: float) -> tuple[Content, ...]:
 def _summary(recent: Sequence[Facts], found: Sequence[Facts], shown: Sequence[Facts], sought: Sought) -> Html:
     if not found:
         return NOTHING
-    said = f"{len(shown):,} of {counted(len(found), 'decision')}" + (
+    first = SHOWN * (sought.page - 1)
+    part = f"{first + 1:,} to {first + len(shown):,}" if len(shown) < len(found) else f"{len(shown):,}"
+    said = f"{part} of {counted(len(found), 'decision')}" + (
         f" that fit, among the last {len(recent):,}" if sought.filtered else " at hand"
     )
-    whole = "the form shows all of them" if len(shown) < len(found) else None
-    return element("p", joined((said, whole), "; "), ".", class_="quiet", role="status")
+    return element("p", said, ".", class_="quiet", role="status")
+
+
+def _pages(number: int, sought: Sought) -> Html:
+    """Return the links to the pages before and after, which keep what is asked for."""
+    kept = {name: value for name, value in sought._asdict().items() if value and name != "page"}
+    offered = [("\u2190 Newer", sought.page - 1), ("Older \u2192", sought.page + 1)]
+    links = [
+        element("li", element("a", said, href=f"/decisions?{urlencode({**kept, 'page': page})}#recent"))
+        for said, page in offered
+        if 0 < page <= -(-number // SHOWN)
+    ]
+    return element("nav", element("ul", *links, class_="choices"), aria_label="Pages of the list") if links else NOTHING
 
 
 def _none(recent: Sequence[Facts], sought: Sought) -> Html:
@@ -159,16 +177,10 @@ def _form(recent: Sequence[Facts], sought: Sought) -> Html:
             spellcheck="false",
         ),
     )
-    whole = element(
-        "div",
-        element("input", type="checkbox", id="all", name="all", value="1", checked=sought.all),
-        element("label", "List all", for_="all"),
-        class_="tick",
-    )
     span = element("input", type="hidden", name="span", value=sought.span)
-    clear = element("a", "Clear", href="/decisions") if sought.filtered or sought.all else None
+    clear = element("a", "Clear", href="/decisions") if sought.filtered else None
     return element(
-        "form", *fields, typed, whole, span, element("button", "Filter"), clear,
+        "form", *fields, typed, span, element("button", "Filter"), clear,
         method="get", action="/decisions", class_="filter", role="search", aria_label="Filter decisions",
     )  # fmt: skip
 

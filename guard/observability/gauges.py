@@ -95,7 +95,7 @@ class AuditReading(NamedTuple):
     writable: bool
     """True while entries are being written."""
     head_sent: float | None = None
-    """When a head of it last reached a place off the box, in epoch seconds, 0 for never; None where none is set."""
+    """When this process last brought a head of it to its places off the box, in epoch seconds; None if it never did."""
 
 
 class UsageReading(NamedTuple):
@@ -203,7 +203,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "guard_mau_spool_oldest_seconds": ("Age of the oldest sighting that is not in the ledger yet.", ()),
     "guard_license_active_users": ("Users of the day or rolling window.", ("license", "window", "bound")),
     "guard_license_mau_lost": ("Users that the ledger had and lost.", ("license",)),
-    "guard_mau_ledger_up": ("1 if the ledger answered last.", ()),
+    "guard_mau_ledger_up": ("1 if the ledger answered last, and took what it was last given.", ()),
     "guard_mau_ledger_replays": ("Times the ledger was restarted or replaced and got everything kept again.", ()),
     "guard_mau_spool_writable": ("1 if a sighting could be written to the spool.", ()),
     "guard_mau_spool_damaged_records": ("Spool records whose checksum is wrong.", ()),

@@ -4,9 +4,10 @@ Attributes follow OpenTelemetry's semantic conventions for HTTP and generative A
 user or model, who asked, or a name that a client may choose: paths are those that Guard knows, models the configured.
 """
 
+import re
 import time
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +29,14 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PROPAGATOR = TraceContextTextMapPropagator()
 _CARRIED = frozenset({b"traceparent", b"tracestate"})
+_LONGEST_PARENT, _LONGEST_STATE = 512, 8192
+"""Characters."""
+_MOST_MEMBERS = 32
+_MEMBER = re.compile(
+    r"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+"""A member of ``tracestate`` (W3C Trace Context, section 3.3.1.3)."""
 OPERATIONS = {
     "chat": "chat",
     "batch": "chat",
@@ -214,9 +223,19 @@ def parent_of(headers: Mapping[str, list[str]]) -> Context:
     """Return the caller's context (W3C Trace Context); an empty one where its ``traceparent`` is missing or invalid.
 
     ``headers`` has the values by name. Several values of ``traceparent`` are an invalid one, those of ``tracestate``
-    one list.
+    one list. The library would log what it cannot use: it is given nothing that is invalid.
     """
-    if len(headers.get("traceparent", ())) != 1:
+    given = headers.get("traceparent", ())
+    if len(given) != 1 or len(given[0]) > _LONGEST_PARENT:
         return Context()
-    carrier = {"traceparent": headers["traceparent"][0], "tracestate": ",".join(headers.get("tracestate", ()))}
-    return PROPAGATOR.extract(carrier, Context())
+    return PROPAGATOR.extract({"traceparent": given[0], "tracestate": _state(headers.get("tracestate", ()))}, Context())
+
+
+def _state(lines: Iterable[str]) -> str:
+    """Return a valid ``tracestate`` in one line; "" where any of it is invalid (W3C Trace Context, section 3.3)."""
+    whole = ",".join(lines)
+    members = [member.strip(" \t") for member in whole.split(",")] if len(whole) <= _LONGEST_STATE else []
+    members = [member for member in members if member]
+    keys = {member.partition("=")[0] for member in members}
+    valid = len(members) == len(keys) <= _MOST_MEMBERS and all(map(_MEMBER.fullmatch, members))
+    return ",".join(members) if valid else ""

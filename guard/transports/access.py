@@ -1,10 +1,10 @@
 """Who may use the admin port.
 
 On loopback the network is the credential, so a web page in the operator's browser must not be able to borrow it: the
-Host header has to name loopback (a rebound DNS name does not) and a POST has to come from the page itself or from no
-page at all. With a token, every request carries it, or the cookie of a session that began with it. A cookie is sent by
-the browser whatever page asks, so it opens pages and their forms, never a POST of the API. Free are the two probes, the
-log-in and what that page is drawn with.
+Host header has to name loopback (a rebound DNS name does not) and a request has to come from the page itself or from no
+page at all, but for a link that is followed. With a token, every request carries it, or the cookie of a session that
+began with it. A cookie is sent by the browser whatever page asks, so it opens pages and their forms, never a POST of
+the API. Free are the two probes, the log-in and what that page is drawn with.
 """
 
 import hmac
@@ -109,7 +109,7 @@ class Access:
         if not names_loopback(headers):
             return _Ruling(403)
         if scope["method"] in _READING:
-            return _Ruling()
+            return _Ruling(0 if read_by_own_page(headers) else 403)
         origin, host = only(headers, b"origin"), only(headers, b"host") or b""
         own = origin is None or origin == b"http://" + host
         return _Ruling(0 if own and only(headers, b"sec-fetch-site") in OWN_SITES else 403)

@@ -10,8 +10,10 @@ from starlette.responses import JSONResponse, Response
 from guard.transports.access import Access, AdminExposedError, read_token
 from guard.transports.admin_runtime import AdminRuntime
 from guard.transports.api import Api
+from guard.transports.behind import BusyError
 from guard.transports.fresh import Fresh
 from guard.transports.listener import Address
+from guard.transports.lookup import Lookup
 from guard.transports.pages import Pages
 from guard.transports.session import Sessions
 
@@ -26,12 +28,22 @@ def build_admin(runtime: AdminRuntime, *, token: str | None, listen: str = "127.
     Without a ``token`` it answers loopback only. Raises AdminExposedError for any other address without one.
     """
     sessions = Sessions(time.time)
-    routes = [*Api(runtime).routes(), *Pages(runtime, sessions, token).routes()]
-    app = Starlette(routes=routes, exception_handlers={Exception: _failed})
+    lookup = Lookup(runtime)
+    routes = [*Api(runtime, lookup).routes(), *Pages(runtime, lookup, sessions, token).routes()]
+    app = Starlette(routes=routes, exception_handlers={BusyError: _busy, ClientDisconnect: _gone, Exception: _failed})
+    app.router.redirect_slashes = False  # it would name the host that the request names, and http
     return Access(Fresh(app, runtime), listen=Address.parse(listen), token=token, sessions=sessions)
 
 
+async def _busy(_: Request, __: Exception) -> Response:
+    error = {"code": "busy", "message": "too many ask for what takes time; ask again"}
+    return JSONResponse({"error": error}, 503, {"retry-after": "1"})
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
+
+
 async def _failed(_: Request, error: Exception) -> Response:
-    if not isinstance(error, ClientDisconnect):
-        log.error("admin request failed", exc_info=error)
+    log.error("admin request failed", exc_info=error)
     return JSONResponse({"error": {"code": "internal", "message": "see the log"}}, 500)

@@ -1,5 +1,6 @@
 """What the admin port asks of the process it is in."""
 
+from collections.abc import Callable
 from io import BufferedRandom
 from typing import Any, Protocol
 
@@ -13,8 +14,8 @@ MAX_DECISIONS = 1000
 
 
 class AdminRuntime(Protocol):
-    """What the admin port shows and does. It answers from memory, but for ``refresh``, ``reload``, ``decision`` and
-    ``export_check``, of which the last two belong into a thread.
+    """What the admin port shows and does. It answers from memory, but for ``refresh``, ``reload``, ``look_up`` and
+    ``export_check``, of which the last two belong into a thread; ``decisions`` and ``history`` may be called in one.
 
     Times are epoch seconds, days ISO dates.
     """
@@ -50,12 +51,15 @@ class AdminRuntime(Protocol):
         """
 
     def decision(self, reference: str) -> dict[str, Any] | None:
-        """Return the decision of that reference: entry and explained; None if nothing is remembered of it.
+        """Return the decision of that reference: entry and explained; None if it is not in memory.
 
         ``entry`` is as in ``decisions``, with the instance and seq of its audit entry. ``explained`` has summary,
         clause (license, name, clause, text or summary, confirmed), category (id, name), rule, duties, policy, late,
         receipts.
         """
+
+    def look_up(self, reference: str, go_on: Callable[[], bool]) -> dict[str, Any] | None:
+        """Return the same of any decision; an old one is looked for in files for as long as ``go_on`` returns True."""
 
     def candidate_facts(self) -> dict[str, Any]:
         """Return the candidate policy, None if there is none, and the last decisions it would have made otherwise."""

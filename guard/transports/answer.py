@@ -58,7 +58,7 @@ UNUSABLE = "The model server did not give a usable answer."
 """All a client is told when the server behind fails."""
 
 ENDING = "The server is being stopped; ask again."
-"""What a client is told whose answer had not begun when the time to finish was over."""
+"""What a client is told whose answer was not whole when the time to finish was over."""
 
 LARGEST_ERROR = 256 * 1024
 """Bytes of an error body of the server behind that are worth passing on."""
@@ -105,7 +105,7 @@ class GuardedAnswer:
             await self._refuse(self._unavailable(503, ENDING))
         elif self._stream is not None:
             self._done = True
-            await self._out({"type": "http.response.body", "body": self._stream.abort(), "more_body": False})
+            await self._out({"type": "http.response.body", "body": self._stream.abort(ENDING), "more_body": False})
             self._incoming.cut()
 
     async def run(self, app: Callable[..., Awaitable[None]], scope: Scope) -> None:

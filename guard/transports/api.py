@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from guard.observability.metrics import exposition
 from guard.transports.admin_runtime import MAX_DECISIONS, AdminRuntime
+from guard.transports.lookup import Lookup
 from guard.transports.upload import (
     BadDataError,
     BadFormatError,
@@ -28,8 +29,8 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Api:
     """Answers for ``runtime``."""
 
-    def __init__(self, runtime: AdminRuntime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: AdminRuntime, lookup: Lookup) -> None:
+        self._runtime, self._lookup = runtime, lookup
         self._exporting = asyncio.Lock()
 
     def routes(self) -> list[Route]:
@@ -94,7 +95,7 @@ class Api:
 
     async def decision(self, request: Request) -> Response:
         """One decision; 404 if nothing is remembered of it."""
-        found = await asyncio.to_thread(self._runtime.decision, request.path_params["reference"])
+        found = await self._lookup.find(request.path_params["reference"], request.receive)
         return _error(404, "not_found", "nothing is remembered of it") if found is None else JSONResponse(found)
 
     async def history(self, _: Request) -> Response:

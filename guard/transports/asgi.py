@@ -11,8 +11,6 @@ Pure ASGI. The order of an exchange is in ``guard.exchange.order``; this file on
 
 import asyncio
 import logging
-import os
-import random
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +30,7 @@ from guard.transports.answer import GuardedAnswer
 from guard.transports.incoming import BodyTooLarge, ClientGone, Crowded, Incoming, read_body
 from guard.transports.inner import ask
 from guard.transports.passthrough import pass_through
+from guard.transports.reference import new_reference
 from guard.transports.reply import send_refusal
 from guard.transports.runtime import Runtime
 from guard.wire import refusals, surfaces
@@ -69,15 +68,6 @@ request ids from headers of a caller's choice: default deny holds for headers to
 
 MOST_TOKEN_PROMPTS = 128
 """Prompts given as token ids in one request: each is a question to the server behind, whatever the policy allows."""
-
-
-_random = random.Random(os.urandom(32))  # noqa: S311 - an id to find an entry by, no secret
-os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
-
-
-def new_reference() -> str:
-    """Return a fresh reference id: 80 random bits, hexadecimal. A system call for each would cost more."""
-    return f"{_random.getrandbits(80):020x}"
 
 
 class GuardMiddleware:

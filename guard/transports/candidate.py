@@ -18,6 +18,7 @@ from guard.exchange.redecide import UNAVAILABLE, redecide
 from guard.observability.gauges import CandidateReading
 from guard.observability.metrics import Metrics
 from guard.policy.candidate import CandidatePolicy
+from guard.transports.readings import kept
 from guard.transports.throttle import Throttle
 from guard.usage.count import Count
 
@@ -89,7 +90,8 @@ class Comparison:
             else:
                 log.info("candidate policy loaded: %s", loaded.snapshot.hash[:12])
             hash_ = loaded.snapshot.hash if loaded is not None else None
-            self._append("candidate_reload", {"ok": loaded is not None, "hash": hash_, "problems": problems})
+            facts = {"ok": loaded is not None, "hash": hash_, "problems": kept(self._policy.problems)}
+            self._append("candidate_reload", facts)
 
     def offer(self, exchange: Exchange) -> None:
         """Take a finished exchange, or count why it cannot be; returns at once."""

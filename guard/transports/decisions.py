@@ -32,11 +32,20 @@ class Decisions:
             self.recent.append({"time": time.time(), **facts})
         if self._journal is None:
             return
+        if kind == "stop":
+            self._journal.standing = {}
         try:
             self._journal.append(kind, facts)
         except JournalError as error:
             self._metrics.not_evaluated("audit")
             log.error("the audit chain does not take entries: %s", error)  # noqa: TRY400 - the trace says nothing more
+
+    def stand(self, standing: Mapping[str, Any]) -> None:
+        """Have each file of the chain that continues another say what is in force, and since when this run decides,
+        until a ``stop`` is appended.
+        """
+        if self._journal is not None:
+            self._journal.standing = {**standing, "started": self.began}
 
     def turned_away(self, refusal: Refusal, held_back: int) -> None:
         """Chain the refusal of a request that became no exchange; ``held_back`` before it were left out."""

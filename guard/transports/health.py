@@ -67,7 +67,8 @@ def _ledger(process: Process, now: float) -> Part:
     if counter.mismatch is not None:
         return Part("ledger", "bad", str(counter.mismatch), facts)
     if not counter.ledger_up:
-        return Part("ledger", "warn", "it does not answer; sightings wait in the spool, and none is lost", facts)
+        said = "it does not answer, or takes no writes; sightings wait in the spool, and none is lost"
+        return Part("ledger", "warn", said, facts)
     if lost:
         return Part("ledger", "warn", f"it lost {lost:,} users that it had; gateways write again what they kept", facts)
     return Part("ledger", "ok", "it answers", facts)

@@ -1,9 +1,11 @@
 """Listening addresses, and the sockets and the HTTP protocol behind them."""
 
 import asyncio
+import logging
 import os
 import socket
 import stat
+import time
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +19,12 @@ HEAD_LIMIT = 64 * 1024
 SILENCE = 30.0
 """Seconds without a byte after which a request that is not whole yet is given up (and a connection without any)."""
 BACKLOG = 2048
+ADMIN_CONNECTIONS = 128
+"""Connections of the admin port at once: whoever reaches it, without a token too, leaves the process descriptors."""
+SAID_SECONDS = 60.0
+"""How often the log says that connections are too many."""
+
+log = logging.getLogger("guard.server")
 
 
 class StartupError(Exception):
@@ -115,21 +123,47 @@ def _bind_unix(path: str) -> socket.socket:
 
 
 class Connections(ServerState):
-    """uvicorn's state of a server, and whether its connections are to be used no further."""
+    """uvicorn's state of a server, how many connections it may have, and whether they are to be used no further.
 
-    def __init__(self) -> None:
+    With ``most`` open, the oldest one whose client is waited for makes room for a new one; where each is being
+    answered, the new one is closed. 0: as many as there are descriptors.
+    """
+
+    def __init__(self, most: int = 0) -> None:
         super().__init__()
         self.draining = False
         """True: every answer closes its connection, so that clients open their next one elsewhere."""
+        self._most = most
+        self._said = -SAID_SECONDS
+
+    def make_room(self, new: "ClientProtocol") -> None:
+        """Close a connection if there are too many; the log says so once a minute."""
+        if not self._most or len(self.connections) <= self._most:
+            return
+        open_: set[Any] = self.connections
+        others = [one for one in open_ if one is not new and not one.answering()]
+        oldest = min(others, key=lambda one: one.opened, default=new)
+        open_.discard(oldest)
+        oldest.transport.abort()
+        if time.monotonic() - self._said >= SAID_SECONDS:
+            self._said = time.monotonic()
+            log.warning("admin: more than %d connections at once; those that wait longest are closed", self._most)
 
 
 class ClientProtocol(HttpToolsProtocol):
     """uvicorn's httptools protocol with the two limits it lacks: the size of a head, and silence within a request."""
 
     server_state: Connections
+    opened = 0.0
     heard = True
     head_bytes = 0
     in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin with a connection, for which another one may have to go."""
+        super().connection_made(transport)
+        self.opened = time.monotonic()
+        self.server_state.make_room(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse ``data``; a head that grows beyond the limit is answered 400 and the connection closed."""
@@ -157,6 +191,10 @@ class ClientProtocol(HttpToolsProtocol):
         """Note that the connection is idle: uvicorn's own keep-alive time-out watches it from here."""
         self.in_head = False
         super().on_response_complete()
+
+    def answering(self) -> bool:
+        """True while a request that is whole is without its whole answer."""
+        return self.cycle is not None and not self.cycle.response_complete and not self.waits_for_client()
 
     def waits_for_client(self) -> bool:
         """True while the next thing to happen is that the client sends more of a request."""

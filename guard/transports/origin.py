@@ -40,7 +40,7 @@ def own_page(headers: Headers) -> bool:
 
 
 def read_by_own_page(headers: Headers) -> bool:
-    """Return whether a cookie counts for a request that reads: not where another page fetches what it cannot see."""
+    """Return whether a request that reads is no other page's: one may lead here, but not fetch what it cannot see."""
     navigates = only(headers, b"sec-fetch-mode") == b"navigate"
     return navigates or only(headers, b"sec-fetch-site") in OWN_SITES
 

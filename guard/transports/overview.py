@@ -111,20 +111,28 @@ class Overview:
         """Return the last decisions that were no plain allow, newest first: of all processes, if there is a log."""
         told = self.timeline.decisions(limit) if self.timeline is not None else []
         known = {each["reference"] for each in told}
-        told += [each for each in self._own.recent if each["reference"] not in known]
+        told += [each for each in self._own.recent.copy() if each["reference"] not in known]
         return sorted(told, key=lambda each: float(each["time"]), reverse=True)[:limit]
 
     def decision(self, reference: str, snapshot: Snapshot) -> dict[str, Any] | None:
-        """Return the decision about the request ``reference``, explained; None if nothing is found of it.
+        """Return the decision about the request ``reference``, explained; None if it is not in memory."""
+        known = self.timeline.known(reference) if self.timeline is not None else self._of_this_process(reference)
+        return decision_facts(known, snapshot.packs) if known is not None else None
 
-        What is not in memory is looked for in the journals: not for an event loop.
-        """
-        found = self.timeline.find(reference) if self.timeline is not None else None
+    def look_up(self, reference: str, snapshot: Snapshot, go_on: Callable[[], bool]) -> dict[str, Any] | None:
+        """Return the decision, looked for in the journals too for as long as ``go_on`` returns True."""
+        found = self.timeline.find(reference, go_on=go_on) if self.timeline is not None else None
         if found is None or found.decision is None:
-            own = next((each for each in self._own.recent if each["reference"] == reference), None)
+            own = self._of_this_process(reference)
             if own is not None:
-                found = Found(reference, own, *((found.late, found.receipts) if found is not None else ((), ())))
+                found = Found(
+                    reference, own.decision, *((found.late, found.receipts) if found is not None else ((), ()))
+                )
         return decision_facts(found, snapshot.packs) if found is not None else None
+
+    def _of_this_process(self, reference: str) -> Found | None:
+        own = next((each for each in self._own.recent.copy() if each["reference"] == reference), None)
+        return Found(reference, own, (), ()) if own is not None else None
 
     def due(self, snapshot: Snapshot, config: Config) -> list[dict[str, Any]]:
         """Return what is open or comes due under ``snapshot``, which is that of ``config``."""

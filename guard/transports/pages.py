@@ -1,8 +1,7 @@
 """The console's pages on the admin port, with the log-in before them and the forms on them."""
 
-import asyncio
-import re
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -21,18 +20,22 @@ from guard.console.overview import overview
 from guard.console.policy import policy
 from guard.transports.access import cookie, own_path
 from guard.transports.admin_runtime import MAX_DECISIONS, AdminRuntime
+from guard.transports.behind import Behind
+from guard.transports.lookup import Lookup
 from guard.transports.origin import names_loopback, only, over_https, own_page
 from guard.transports.session import Guesses, Sessions
 
-REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+DRAWN = 32
+"""Pages that are drawn, and wait for it, at once."""
 _FORM_BYTES = 8 * 1024
 
 
 class Pages:
     """The console of ``runtime``; ``token`` is None where nobody has to log in."""
 
-    def __init__(self, runtime: AdminRuntime, sessions: Sessions, token: str | None) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: AdminRuntime, lookup: Lookup, sessions: Sessions, token: str | None) -> None:
+        self._runtime, self._lookup = runtime, lookup
+        self._drawing = Behind("guard-pages", DRAWN)
         self._sessions = sessions
         self._token = token
         self._guesses = Guesses(time.monotonic)
@@ -57,57 +60,54 @@ class Pages:
     async def overview(self, request: Request) -> Response:
         """What stands against the licenses, what is owed next, and how every part is."""
         runtime = self._runtime
-        return _html(
-            overview(
-                self._frame(request),
-                usage=runtime.usage(),
-                due=runtime.due(),
-                health=runtime.health()["parts"],
-                warnings=runtime.snapshot.warnings,
-            )
-        )
+        facts = {"usage": runtime.usage(), "due": runtime.due(), "health": runtime.health()["parts"]}
+        return await self._drawn(overview, self._frame(request), **facts, warnings=runtime.snapshot.warnings)
 
     async def decisions(self, request: Request) -> Response:
         """The decisions that are asked for; one whose whole reference is given is shown itself."""
         sought = Sought.parse(request.query_params)
-        if await self._found(sought.reference) is not None:
+        if await self._lookup.find(sought.reference, request.receive) is not None:
             return RedirectResponse(f"/decisions/{sought.reference}", 303)
-        recent, history = self._runtime.decisions(MAX_DECISIONS), self._runtime.history()
-        return _html(decisions(self._frame(request), recent=recent, history=history, sought=sought))
+        runtime, frame = self._runtime, self._frame(request)
+
+        def drawn() -> str:
+            return decisions(frame, recent=runtime.decisions(MAX_DECISIONS), history=runtime.history(), sought=sought)
+
+        return await self._drawn(drawn)
 
     async def decision(self, request: Request) -> Response:
         """One decision."""
         reference: str = request.path_params["reference"]
-        found = await self._found(reference)
+        found = await self._lookup.find(reference, request.receive)
         if found is None:
             return _html(unknown(self._frame(request), reference[:64]), 404)
-        return _html(decision(self._frame(request), reference, found))
+        return await self._drawn(decision, self._frame(request), reference, found)
 
     async def policy(self, request: Request) -> Response:
         """The policy in force and how it came there."""
-        return _html(self._policy(request))
+        return await self._policy(request)
 
     async def reload(self, request: Request) -> Response:
         """Load the policy because somebody pressed the button, and show how it went."""
         if request.method != "POST":
             return RedirectResponse("/policy", 303)
         if not await self._is_ours(request):
-            return _html(self._policy(request, {"ok": False, "problems": [form.FOREIGN]}), 403)
+            return await self._policy(request, {"ok": False, "problems": [form.FOREIGN]}, 403)
         result = await self._runtime.reload()
-        return _html(self._policy(request, result), 200 if result.get("ok") else 422)
+        return await self._policy(request, result, 200 if result.get("ok") else 422)
 
     async def obligations(self, request: Request) -> Response:
         """What is owed."""
         runtime = self._runtime
-        return _html(obligations(self._frame(request), due=runtime.due(), owed=runtime.obligations()))
+        return await self._drawn(obligations, self._frame(request), due=runtime.due(), owed=runtime.obligations())
 
     async def exports(self, request: Request) -> Response:
         """The export checks."""
-        return _html(exports(self._frame(request), checks=self._runtime.export_checks()))
+        return await self._drawn(exports, self._frame(request), checks=self._runtime.export_checks())
 
     async def about(self, request: Request) -> Response:
         """What the numbers mean."""
-        return _html(about(self._frame(request), usage=self._runtime.usage()))
+        return await self._drawn(about, self._frame(request), usage=self._runtime.usage())
 
     async def login(self, request: Request) -> Response:
         """Ask for the token once; whoever has it gets a session."""
@@ -153,20 +153,20 @@ class Pages:
         """What stands beside the page's name in a browser."""
         return Response(ICON, media_type="image/svg+xml")
 
-    async def _found(self, reference: str) -> dict[str, Any] | None:
-        """Return the decision; one that is not in memory is looked for in files, which takes its time."""
-        if not REFERENCE.fullmatch(reference):
-            return None
-        return await asyncio.to_thread(self._runtime.decision, reference)
+    async def _drawn(self, page: Callable[..., str], *facts: Any, status: int = 200, **more: Any) -> Response:
+        """Return a page of facts that nobody changes any more; drawn in a thread, so that clients need not wait."""
+        return _html(await self._drawing.run(lambda _: page(*facts, **more)), status)
 
-    def _policy(self, request: Request, reloaded: dict[str, Any] | None = None) -> str:
+    async def _policy(self, request: Request, reloaded: dict[str, Any] | None = None, status: int = 200) -> Response:
         runtime = self._runtime
-        return policy(
+        return await self._drawn(
+            policy,
             self._frame(request),
             found=runtime.policy(),
             candidate=runtime.candidate_facts(),
             unknown_models=runtime.snapshot.allow_unknown_models,
             reloaded=reloaded,
+            status=status,
         )
 
     def _frame(self, request: Request) -> Frame:

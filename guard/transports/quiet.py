@@ -20,13 +20,13 @@ LEAVE_SECONDS = 1.0
 class QuietServer(uvicorn.Server):
     """Serves ``app`` until ``should_exit``; then answers have ``grace`` seconds to finish, and ``cut`` ends the others.
 
-    ``hurry`` ends the wait.
+    ``hurry`` ends the wait. No more than ``most`` connections are open at once (0: any number).
     """
 
     server_state: Connections
 
     def __init__(
-        self, app: Any, *, grace: float, lifespan: Any, cut: Callable[[], Awaitable[None]] | None = None
+        self, app: Any, *, grace: float, lifespan: Any, cut: Callable[[], Awaitable[None]] | None = None, most: int = 0
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -42,7 +42,7 @@ class QuietServer(uvicorn.Server):
                 timeout_keep_alive=75,
             )
         )
-        self.server_state = Connections()
+        self.server_state = Connections(most)
         self.up = asyncio.Event()
         self.hurry = asyncio.Event()
         self._grace = grace

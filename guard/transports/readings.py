@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from guard.evidence.report.problem import stated
 from guard.exchange.snapshot import Snapshot
 from guard.licensing.license import License
 from guard.licensing.need import OF_OBLIGATION
 from guard.licensing.obligations import Obligation, all_obligations, threshold_text
+from guard.policy.document import Problem
 from guard.policy.load import Loaded
 from guard.policy.tenancy import tenant_facts
 from guard.policy.watch import ReloadResult
@@ -27,6 +29,16 @@ def limits_of(snapshot: Snapshot) -> dict[str, list[Limit]]:
 def recorded(snapshot: Snapshot) -> str:
     """Return which decisions the audit chain holds under ``snapshot``, in the words of ``evidence.decisions``."""
     return "all" if snapshot.every_decision else "notable"
+
+
+def kept(problems: Iterable[Problem]) -> list[str]:
+    """Return what the audit chain has of a policy's problems: file, line, setting and kind, and no value."""
+    return [stated(each.file, each.line, each.path or "document", each.found) for each in problems]
+
+
+def standing(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what a file of the audit chain that continues another one says of the policy in force."""
+    return {"policy": snapshot.hash, "mode": snapshot.mode.value, "decisions": recorded(snapshot)}
 
 
 def reloaded(loaded: Loaded, *, changed: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ request through; the transport turns that into a server that does not start.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from io import BufferedRandom
 from pathlib import Path
@@ -148,6 +148,7 @@ class Runtime:
         self.registry.register(self._collector)
         started = {"policy": self.snapshot.hash, "mode": self.snapshot.mode.value}
         confirmed = list(self.active.loaded.confirmed)
+        self.log.stand(readings.standing(self.snapshot))
         self.log.append("start", {**started, "decisions": readings.recorded(self.snapshot), "confirmed": confirmed})
         self.candidate.start(self.log.append)
         await self._follow_candidate()
@@ -158,7 +159,8 @@ class Runtime:
             log.warning("policy: %s", warning)
         if self.active.restored:
             problems = [str(problem) for problem in self.active.restored]
-            facts = {"ok": False, "hash": self.snapshot.hash, "problems": problems, "restart": [], "last_good": True}
+            kept = readings.kept(self.active.restored)
+            facts = {"ok": False, "hash": self.snapshot.hash, "problems": kept, "restart": [], "last_good": True}
             self.log.append("reload", {**facts, **started, "decisions": readings.recorded(self.snapshot)})
             log.critical("the policy files are bad; THE LAST GOOD COPY IS IN FORCE:\n%s", "\n".join(problems))
         await self._keep()
@@ -215,7 +217,8 @@ class Runtime:
 
     def _note(self) -> None:
         """Say what changed since the last look."""
-        counts.readings(self.snapshot, self.counter, self._states, time.time())
+        stores = self.stores
+        counts.readings(self.snapshot, stores.counter, self._states, stores.calendar, stores.began, time.time())
         self._remarks.crossings(self._states, self.log)
         self._remarks.index(self.stores)
 
@@ -231,7 +234,9 @@ class Runtime:
         problems = [str(problem) for problem in result.problems]
         facts = {"ok": result.ok, "hash": result.hash, "problems": problems, "restart": list(result.restart)}
         self.metrics.reloaded(ok=result.ok)
-        self.log.append("reload", {**facts, **readings.reloaded(self.active.loaded, changed=result.changed)})
+        after = readings.reloaded(self.active.loaded, changed=result.changed)
+        self.log.stand(readings.standing(self.snapshot))
+        self.log.append("reload", {**facts, "problems": readings.kept(result.problems), **after})
         await self._follow_candidate()
         if result.changed and self._assessors is not None:
             assessors = await asyncio.to_thread(self._assessors.of_prompts, self.snapshot)
@@ -312,8 +317,12 @@ class Runtime:
         return self.overview.history()
 
     def decision(self, reference: str) -> dict[str, Any] | None:
-        """Return one decision, explained. An old one is looked for in the journals: not for an event loop."""
+        """Return one decision of those in memory, explained."""
         return self.overview.decision(reference, self.snapshot)
+
+    def look_up(self, reference: str, go_on: Callable[[], bool]) -> dict[str, Any] | None:
+        """Return one decision, explained. An old one is looked for in the journals: not for an event loop."""
+        return self.overview.look_up(reference, self.snapshot, go_on)
 
     def due(self) -> list[dict[str, Any]]:
         """Return what is open or comes due, the most urgent first."""

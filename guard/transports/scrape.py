@@ -28,7 +28,7 @@ def reading(
     """Return the gauges of a process at ``now`` (epoch seconds)."""
     snapshot, counter = active.snapshot, stores.counter
     return UsageReading(
-        counts.readings(snapshot, counter, states, now),
+        counts.readings(snapshot, counter, states, stores.calendar, stores.began, now),
         counter.spool_records,
         counter.spool_oldest_seconds,
         counter.ledger_up,
@@ -52,7 +52,7 @@ def reading(
 
 
 def _audit(journal: Journal, heads: HeadSender | None) -> AuditReading:
-    sent = None if heads is None else heads.last_sent or 0.0
+    sent = heads.last_sent if heads is not None else None
     return AuditReading(journal.length, intact=journal.intact, writable=journal.healthy, head_sent=sent)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import uvloop
 
 from guard.observability.logs import note_unhandled
-from guard.transports.listener import Address, StartupError, bind, close_silent, release
+from guard.transports.listener import ADMIN_CONNECTIONS, Address, StartupError, bind, close_silent, release
 from guard.transports.quiet import QuietServer
 
 __all__ = ["Bound", "Drain", "StartupError", "run_sidecar", "serve_sidecar"]
@@ -87,7 +87,7 @@ async def serve_sidecar(
             bound.append(bind(address, name))
         servers = [QuietServer(app, grace=drain.seconds, lifespan="on", cut=drain.cut)]
         if len(bound) > 1:
-            servers.append(QuietServer(admin_app, grace=1, lifespan="off"))
+            servers.append(QuietServer(admin_app, grace=1, lifespan="off", most=ADMIN_CONNECTIONS))
         with _signals(servers, reload, drain):
             await _serve(
                 servers,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Refusal
+from guard.wire.answers.failure import MESSAGE
 
 
 class Malformed(Exception):
@@ -75,9 +76,9 @@ class AnswerStream(Protocol):
     def finish(self) -> bytes:
         """The upstream's body ended: return what is left, with a correct ending if the upstream's was cut off."""
 
-    def abort(self) -> bytes:
+    def abort(self, message: str = MESSAGE) -> bytes:
         """The upstream cannot be read any further (``feed`` raised GarbledAnswer, or the connection broke): return what
-        is cleared and has not been returned yet, and the dialect's ending for a failed answer.
+        is cleared and has not been returned yet, and the dialect's ending for a failed answer, which says ``message``.
         """
 
     def answered(self) -> list["Answered"]:

@@ -74,7 +74,7 @@ DUE = [
     {"what": "pass on the terms", "license": "qwen-2024", "clause": "3", "by": None, "state": "met", "how": "stated by safety@example.org"},
 ]  # fmt: skip
 
-REFERENCE = "01k9x2h5f8"
+REFERENCE = "01d9a2c5b4e3f60718f8"
 
 
 def decided(reference=REFERENCE, verdict="deny", age=60.0, **more: Any) -> dict[str, Any]:
@@ -96,10 +96,10 @@ def finding(**more: Any) -> dict[str, Any]:
 
 DECISIONS = [
     decided(),
-    decided("01k9x2h5f9", "flag", 4000, refused=None, findings=[finding(category="S10"), finding(category="S2")]),
-    decided("01k9x2h5fa", "deny", 90_000, refused={"code": "usage_threshold", "license": "qwen-2024", "clause": None, "category": None},
+    decided("01d9a2c5b4e3f60718f9", "flag", 4000, refused=None, findings=[finding(category="S10"), finding(category="S2")]),
+    decided("01d9a2c5b4e3f60718fa", "deny", 90_000, refused={"code": "usage_threshold", "license": "qwen-2024", "clause": None, "category": None},
             findings=[], model="qwen"),
-    decided("01k9x2h5fb", "not_evaluated", 200_000, refused=None, findings=[], not_evaluated=["neural_timeout"]),
+    decided("01d9a2c5b4e3f60718fb", "not_evaluated", 200_000, refused=None, findings=[], not_evaluated=["neural_timeout"]),
 ]  # fmt: skip
 
 EXPLAINED = {
@@ -114,7 +114,7 @@ EXPLAINED = {
         "duties": ["tell users that the model is governed by the policy"],
         "policy": HASH,
         "late": [{"reference": REFERENCE, "findings": [finding(rule="neural.S2", path="messages.0.content")]}],
-        "receipts": ["01k9x2h5f8.0"],
+        "receipts": ["01d9a2c5b4e3f60718f8.0"],
     },
 }  # fmt: skip
 
@@ -226,6 +226,9 @@ class FullRuntime:
 
     def history(self):
         return {"since": NOW, "step": 3600, "buckets": []} if self.empty else history()
+
+    def look_up(self, reference, go_on):
+        return None
 
     def decision(self, reference):
         return EXPLAINED if reference == REFERENCE and not self.empty else None

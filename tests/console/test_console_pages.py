@@ -282,8 +282,8 @@ def test_decisions_are_listed_with_the_way_to_each():
 
 @pytest.mark.parametrize(
     ("sought", "number"),
-    [({"verdict": "deny"}, 2), ({"license": "qwen-2024"}, 1), ({"category": "S10"}, 1), ({"reference": "h5f"}, 4),
-     ({"reference": "h5fa"}, 1), ({"verdict": "deny", "category": "S2"}, 1), ({"verdict": "flag", "license": "qwen-2024"}, 0)],
+    [({"verdict": "deny"}, 2), ({"license": "qwen-2024"}, 1), ({"category": "S10"}, 1), ({"reference": "718f"}, 4),
+     ({"reference": "718fa"}, 1), ({"verdict": "deny", "category": "S2"}, 1), ({"verdict": "flag", "license": "qwen-2024"}, 0)],
 )  # fmt: skip
 def test_the_form_finds_decisions_and_remembers_what_was_asked(sought, number):
     page = the_decisions(**sought)
@@ -297,16 +297,24 @@ def test_the_form_finds_decisions_and_remembers_what_was_asked(sought, number):
 
 def test_a_query_asks_for_no_more_than_can_be_asked():
     sought = Sought.parse(
-        {"span": "century", "reference": " " + "x" * 100, "verdict": "deny", "all": "yes", "user": "me"}
+        {"span": "century", "reference": " " + "x" * 100, "verdict": "deny", "page": "0", "user": "me"}
     )
-    assert sought == Sought("deny", "", "", "x" * 64, "day", False)
+    assert sought == Sought("deny", "", "", "x" * 64, "day", 1)
 
 
-def test_many_decisions_are_listed_when_all_are_asked_for():
+@pytest.mark.parametrize("page", ["2", "999"])
+def test_many_decisions_are_on_pages_that_lead_to_each_other(page):
     many = [decided(f"r{number:04}") for number in range(SHOWN + 10)]
-    assert the_decisions(many).count('<a href="/decisions/r0') == SHOWN
-    assert "50 of 60 decisions at hand; the form shows all of them" in words(the_decisions(many))
-    assert the_decisions(many, all=True).count('<a href="/decisions/r0') == SHOWN + 10
+    first = the_decisions(many, verdict="deny")
+    assert first.count('<a href="/decisions/r0') == SHOWN
+    assert f"1 to {SHOWN} of {SHOWN + 10} decisions that fit" in words(first)
+    assert 'href="/decisions?verdict=deny&amp;span=day&amp;page=2#recent"' in first
+    assert "Newer" not in first
+    last = decisions(FRAME, recent=many, history=history(), sought=Sought.parse({"page": page}))
+    assert last.count('<a href="/decisions/r0') == 10
+    assert f"{SHOWN + 1} to {SHOWN + 10} of {SHOWN + 10} decisions at hand" in words(last)
+    assert 'href="/decisions?span=day&amp;page=1#recent"' in last
+    assert "Older" not in last
 
 
 def test_a_decision_is_explained():
@@ -314,7 +322,7 @@ def test_a_decision_is_explained():
     for expected in (
         "✕ deny The prompt asks for what", "2026-11-22 16:53:35", "Fraud or the creation", "Llama 2 Community License, AUP 2.a",
         "confirmed against the license's text", "S2 non-violent crimes", "S2.phishing", "messages.0.content 8 to 22",
-        "tell users that the model", "neural.S2", "01k9x2h5f8.0", "guard-0 , entry 4,123", "0123456789ab",
+        "tell users that the model", "neural.S2", "01d9a2c5b4e3f60718f8.0", "guard-0 , entry 4,123", "0123456789ab",
     ):  # fmt: skip
         assert expected in text, expected
 

@@ -1,6 +1,7 @@
 """Traces: what a collector gets of real requests, what the server behind is told, and what neither ever sees."""
 
 import asyncio
+import io
 import json
 import logging
 import signal
@@ -12,8 +13,9 @@ from collector_world import Collector
 from drain_world import Holding, serving
 from prometheus_client import CollectorRegistry
 
+from guard.observability.logs import formatter
 from guard.observability.tracing import Tracing, collector_url, read_headers
-from guard.policy.settings.observability import TracesConfig
+from guard.policy.settings.observability import ObservabilityConfig, TracesConfig
 from guard.transports.telemetry import TelemetryError
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -100,6 +102,43 @@ def test_a_refusal_says_why_and_neither_text_nor_identity_nor_a_strangers_path_i
     assert by_reference[replies[3].headers[b"x-guard-reference"]].facts["guard.reason"] == "malformed"
     for word in (b"xyzzy", b"plugh", b"Plugh", b"frotz", b"sarin"):
         assert word not in payload
+
+
+CANARY = "plugh-canary"
+BAD_STATES = [
+    f"{CANARY.upper()}=1", f"a={CANARY},b", f"{CANARY}", f"a=1,a={CANARY}", f"a={CANARY}\u00e9", f"a={CANARY * 800}",
+    ",".join(f"k{number}={CANARY}" for number in range(33)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_a_client_says_of_its_trace_is_in_no_log(tmp_path, log_format):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter(ObservabilityConfig(log_format=log_format)))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    parents = [CALLER[:-2] + CANARY, f"00-{CANARY}", f"{CALLER}-{CANARY}", CANARY * 60]
+    headers = [
+        *([("traceparent", CALLER), ("tracestate", state)] for state in BAD_STATES),
+        *([("traceparent", parent), ("tracestate", "a=1")] for parent in parents),
+        [("traceparent", CALLER), ("baggage", f"{CANARY}==,;{CANARY}")],
+        [("traceparent", CALLER), ("tracestate", "a=1, ,b@c=2 ")],
+    ]
+    try:
+        with Collector() as collector:
+            requests = [
+                (chat(), [(name.encode(), value.encode("latin-1")) for name, value in each]) for each in headers
+            ]
+            inner, replies = posted(tmp_path, traced(collector), *requests)
+    finally:
+        root.removeHandler(handler)
+    assert {reply.status for reply in replies} == {200}
+    assert CANARY not in stream.getvalue().lower()
+    assert "opentelemetry" not in stream.getvalue()
+    assert "length" not in stream.getvalue()
+    sent = [request[1].get(b"tracestate") for request in inner.requests]
+    assert sent == [None] * (len(headers) - 1) + [b"a=1,b@c=2"]  # invalid in part is invalid, as W3C has it
 
 
 def test_an_unknown_path_is_traced_without_its_name(tmp_path):

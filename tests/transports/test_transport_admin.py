@@ -10,10 +10,15 @@ from guard.exchange.snapshot import IdentityPolicy, Mode, Snapshot, SurfacePolic
 from guard.observability.metrics import Metrics
 from guard.transports import upload
 from guard.transports.admin import AdminExposedError, build_admin, read_token
+from guard.transports.behind import BusyError
+from guard.transports.lookup import Lookup
+from guard.transports.reference import REFERENCE, new_reference
 from guard.transports.upload import BadDataError, BadFormatError, NoIndexError
 from guard.usage.thresholds import AtLimit
 
 TOKEN = "correct-horse-battery-staple"
+KNOWN, OLD = "6dac1cc18c8cf6e4beb8", "95adb7f14648e905f8d1"
+"""References of a decision in memory, and of one in the files alone."""
 SNAPSHOT = Snapshot(
     hash="ab" * 32,
     mode=Mode.ENFORCE,
@@ -63,7 +68,11 @@ class FakeRuntime:
         return {"since": 0, "step": 3600, "buckets": []}
 
     def decision(self, reference):
-        return {"entry": {"reference": "r1", "verdict": "deny"}, "explained": {}} if reference == "r1" else None
+        return {"entry": {"reference": KNOWN, "verdict": "deny"}, "explained": {}} if reference == KNOWN else None
+
+    def look_up(self, reference, go_on):
+        self.looked_up = [*getattr(self, "looked_up", ()), reference]
+        return {"entry": {"reference": OLD, "verdict": "deny"}, "explained": {}} if reference == OLD else None
 
     def due(self):
         return [{"what": "attest", "license": "llama-3.1", "clause": "2", "by": None, "state": "open", "how": "so"}]
@@ -165,9 +174,10 @@ def test_every_path_answers(local, runtime):
     assert len(call(local, "GET", "/api/v1/decisions").json["decisions"]) == 3
     assert len(call(local, "GET", "/api/v1/decisions?limit=2").json["decisions"]) == 2
     assert call(local, "GET", "/api/v1/history").json == runtime.history()
-    assert call(local, "GET", "/api/v1/decisions/r1").json == runtime.decision("r1")
-    assert call(local, "GET", "/api/v1/decisions/r2").json["error"]["code"] == "not_found"
-    assert call(local, "GET", "/api/v1/decisions/r2").status == 404
+    assert call(local, "GET", f"/api/v1/decisions/{KNOWN}").json == runtime.decision(KNOWN)
+    assert call(local, "GET", f"/api/v1/decisions/{OLD}").json["entry"]["reference"] == OLD
+    unknown = call(local, "GET", f"/api/v1/decisions/{'0' * 20}")
+    assert (unknown.status, unknown.json["error"]["code"]) == (404, "not_found")
     assert call(local, "GET", "/api/v1/due").json == {"due": runtime.due()}
     assert call(local, "GET", "/api/v1/health").json == runtime.health()
     assert call(local, "GET", "/api/v1/export/checks").json == {"checks": []}
@@ -175,6 +185,35 @@ def test_every_path_answers(local, runtime):
     assert call(local, "GET", "/console.css").headers[b"content-type"].startswith(b"text/css")
     assert call(local, "GET", "/nowhere").status == 404
     assert call(local, "DELETE", "/api/v1/usage").status == 405
+
+
+@pytest.mark.parametrize("text", ["0", '"', "a" * 19, "a" * 21, "A" * 20, "r-" + "a" * 20 + "-0", "guard"])
+@pytest.mark.parametrize("path", ["/api/v1/decisions/", "/decisions/", "/decisions?reference="])
+def test_files_are_searched_for_nothing_but_a_reference(local, runtime, path, text):
+    assert call(local, "GET", path + text).status == (200 if "=" in path else 404)
+    assert not hasattr(runtime, "looked_up")
+    call(local, "GET", path + OLD)
+    assert runtime.looked_up == [OLD]
+
+
+def test_whoever_asks_for_more_than_can_be_looked_for_is_told_so(local, monkeypatch):
+    async def busy(*_):
+        raise BusyError
+
+    monkeypatch.setattr(Lookup, "find", busy)
+    for path in (f"/api/v1/decisions/{OLD}", f"/decisions/{OLD}"):
+        answer = call(local, "GET", path)
+        assert (answer.status, answer.json["error"]["code"], answer.headers[b"retry-after"]) == (503, "busy", b"1")
+
+
+def test_guards_own_references_are_looked_for():
+    assert all(REFERENCE.fullmatch(new_reference()) for _ in range(50))
+
+
+def test_a_slash_too_many_leads_nowhere(local):
+    answer = call(local, "GET", "/decisions/")
+    assert answer.status == 404
+    assert b"location" not in answer.headers
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "", "1e3", "²"])
@@ -297,6 +336,24 @@ def test_two_host_headers_get_nothing(local):
 def test_only_the_page_itself_or_no_page_may_post(local, runtime, headers, status):
     assert call(local, "POST", "/-/reload", headers).status == status
     assert runtime.reloads == (status == 200)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/api/v1/usage", f"/api/v1/decisions/{OLD}"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),  # curl, Prometheus, the kubelet
+        ({"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}, 200),  # typed, or a bookmark
+        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "no-cors"}, 200),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),  # a link
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, 403),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, 403),
+    ],
+)
+def test_another_page_may_lead_here_but_fetch_nothing(local, runtime, path, headers, status):
+    assert call(local, "GET", path, headers).status == status
+    assert hasattr(runtime, "looked_up") == (status == 200 and path.endswith(OLD))
+    assert call(local, "GET", "/readyz", headers).status == 200
 
 
 # Beyond loopback: the token.

@@ -7,6 +7,8 @@ import threading
 import pytest
 from drain_world import PIECES, serving, wait_for
 
+from guard.transports.answer import ENDING
+
 pytestmark = pytest.mark.slow
 
 
@@ -57,6 +59,7 @@ def test_what_is_not_whole_in_time_is_cut_as_its_protocol_says_and_recorded_so(t
         body = stream.read()  # raises IncompleteRead if the chunked body does not end in order
         assert "".join(PIECES).startswith(content(body))
         assert b'"code":"upstream_unavailable"' in body.replace(b": ", b":")
+        assert ENDING.encode() in body
         asking.join()
         refused = json.loads(waiting[0].read())["error"]
         assert (waiting[0].status, refused["code"]) == (503, "upstream_unavailable")

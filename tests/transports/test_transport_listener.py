@@ -66,6 +66,10 @@ def test_a_unix_socket_replaces_a_dead_one_but_not_a_live_one_or_a_file(tmp_path
 class Served:
     """A uvicorn protocol on a loopback socket, without the rest of uvicorn's server."""
 
+    def __init__(self, most=0, silence=0.05):
+        self.most, self.silence, self.go = most, silence, asyncio.Event()
+        self.go.set()
+
     async def __aenter__(self):
         import uvicorn
 
@@ -74,17 +78,18 @@ class Served:
             while more:
                 message = await receive()
                 more = message.get("more_body", False)
+            await self.go.wait()
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
             await send({"type": "http.response.body", "body": b"ok"})
 
-        self.state = Connections()
+        self.state = Connections(self.most)
         config = uvicorn.Config(app, http=ClientProtocol, ws="none", log_config=None, lifespan="off")
         config.load()
         loop = asyncio.get_running_loop()
         self.server = await loop.create_server(
             lambda: ClientProtocol(config=config, server_state=self.state, app_state={}, _loop=loop), "127.0.0.1", 0
         )
-        self.sweeper = asyncio.ensure_future(close_silent(self.state.connections, 0.05))
+        self.sweeper = asyncio.ensure_future(close_silent(self.state.connections, self.silence))
         return self
 
     async def connect(self):
@@ -146,3 +151,64 @@ def test_a_connection_that_is_idle_between_requests_is_left_alone():
 def test_a_head_without_end_is_refused():
     got = converse(HEAD, *[b"x-a: " + b"a" * 8000 + b"\r\n"] * 12)
     assert got == b"closed" or got.startswith(b"HTTP/1.1 400")
+
+
+WHOLE = HEAD + b"content-length: 0\r\n\r\n"
+UNFINISHED = [b"", b"POST / HT", HEAD + b"content-length: 9\r\n\r\nhalf"]
+
+
+def test_too_many_connections_cost_the_oldest_that_wait_for_their_client(caplog):
+    async def main():
+        async with Served(most=8, silence=60) as served:
+            served.go.clear()
+            held_reader, held = await served.connect()
+            held.write(WHOLE)
+            others = []
+            for number in range(40):
+                reader, writer = await served.connect()
+                writer.write(UNFINISHED[number % len(UNFINISHED)])
+                others.append((reader, writer))
+            await until(lambda: len(served.state.connections) == 8)
+            assert all([await closed(reader) for reader, _ in others[:33]])
+            served.go.set()  # what was asked before all that, and what is asked now, is answered
+            reader, writer = await served.connect()
+            writer.write(WHOLE)
+            for each in (held_reader, reader):
+                assert (await asyncio.wait_for(each.readline(), 10)).startswith(b"HTTP/1.1 200")
+            assert len(served.state.connections) <= 8
+            for _, each in [*others, (reader, writer), (held_reader, held)]:
+                each.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    assert caplog.text.count("more than 8 connections at once") == 1
+
+
+def test_where_all_are_being_answered_a_new_connection_is_closed():
+    async def main():
+        async with Served(most=2, silence=60) as served:
+            served.go.clear()
+            held = [await served.connect() for _ in range(2)]
+            for _, writer in held:
+                writer.write(WHOLE)
+            await until(lambda: sum(one.answering() for one in served.state.connections) == 2)
+            reader, late = await served.connect()
+            assert await closed(reader)
+            served.go.set()
+            for kept, _ in held:
+                assert (await asyncio.wait_for(kept.readline(), 10)).startswith(b"HTTP/1.1 200")
+            for _, writer in [*held, (reader, late)]:
+                writer.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+async def until(what):
+    while not what():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+
+
+async def closed(reader):
+    try:
+        return await asyncio.wait_for(reader.read(), 10) == b""
+    except ConnectionError:
+        return True

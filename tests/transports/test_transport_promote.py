@@ -110,7 +110,7 @@ def beside(deployment):
     assert [entry["reference"] for entry in deployment.audited("candidate")] == [
         item["reference"] for item in facts["differences"][::-1]
     ]
-    assert "2 decided otherwise" in deployment.stage.ask_admin("/").text
+    assert "2 decided otherwise" in deployment.stage.ask_admin("/policy").text
 
 
 def told(deployment):

@@ -105,7 +105,42 @@ def test_a_reload_that_fails_says_so_in_the_metric_and_in_the_audit_chain(tmp_pa
             assert guard.runtime.registry.get_sample_value("guard_policy_last_reload_successful") == 0
             assert guard.runtime.ready()[1]["policy_files"] == "bad: the last good policy stays"
             entry = await asyncio.to_thread(last, tmp_path / "state", "reload", guard.runtime)
-            assert (entry["ok"], entry["problems"]) == (False, facts["problems"])
+            assert (entry["ok"], entry["problems"]) == (False, ["guard.yaml:4: mode: a dangerous change"])
+
+
+def test_a_file_that_the_audit_chain_begins_says_what_is_in_force_until_guard_stops(tmp_path):
+    async def story():
+        async with guarded(tmp_path, Inner(), MODELS) as guard:
+            runtime, journal = guard.runtime, guard.runtime.stores.journal
+            before = journal.standing
+            assert {name: before[name] for name in ("policy", "mode", "decisions")} == {
+                "policy": runtime.snapshot.hash, "mode": "enforce", "decisions": "notable"
+            }  # fmt: skip
+            assert abs(before["started"] - time.time()) < 600
+            (tmp_path / "guard.yaml").write_text(MODELS.format(state=tmp_path / "state") + EDITS["confirmed"])
+            await runtime.reload()
+            after = {"policy": runtime.snapshot.hash, "mode": "shadow", "decisions": "notable"}
+            assert journal.standing == {**after, "started": before["started"]}
+            assert after["policy"] != before["policy"]
+        assert journal.standing == {}
+
+    asyncio.run(story())
+
+
+def test_the_audit_chain_has_no_value_of_a_policy_that_failed(tmp_path):
+    async def story():
+        async with guarded(tmp_path, Inner(), MODELS) as guard:
+            text = MODELS.format(state=tmp_path / "state") + "operator: {domicile: tok-HUNTER2}\nmode: tok-HUNTER2\n"
+            (tmp_path / "guard.yaml").write_text(text)
+            facts = await guard.runtime.reload()
+            assert "tok-HUNTER2" in "".join(facts["problems"])
+            entry = await asyncio.to_thread(last, tmp_path / "state", "reload", guard.runtime)
+            assert entry["problems"] == [
+                "guard.yaml:4: operator.domicile: not allowed",
+                "guard.yaml:5: mode: not allowed",
+            ]
+
+    asyncio.run(asyncio.wait_for(story(), 60))
 
     asyncio.run(asyncio.wait_for(story(), 60))
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_transport_admin import TOKEN, FakeRuntime, call
+from test_transport_admin import KNOWN, TOKEN, FakeRuntime, call
 
 from guard.transports import pages, session
 from guard.transports.access import own_path
@@ -237,8 +237,9 @@ def test_the_log_in_warns_where_the_token_can_be_read_on_its_way(app):
 
 def test_a_reference_leads_to_its_decision(app):
     sent = cookie(app)
-    assert call(app, "GET", "/decisions?reference=r1", sent, host=HOST).headers[b"location"] == b"/decisions/r1"
-    assert b"Decision r1" in call(app, "GET", "/decisions/r1", sent, host=HOST).body
+    found = call(app, "GET", f"/decisions?reference={KNOWN}", sent, host=HOST)
+    assert found.headers[b"location"] == f"/decisions/{KNOWN}".encode()
+    assert f"Decision {KNOWN}".encode() in call(app, "GET", f"/decisions/{KNOWN}", sent, host=HOST).body
     for name in ("r2", "a b", "x" * 200, "..%2f", "<b>"):
         answer = call(app, "GET", f"/decisions/{name}", sent, host=HOST)
         assert answer.status == 404

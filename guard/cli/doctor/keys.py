@@ -1,14 +1,19 @@
 """The files with secrets: that they are there, are keys, and are nobody else's to read."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guard.cli.doctor.check import Check, fail, ok, warn
+from guard.cli.doctor.state import mount_of
 
 if TYPE_CHECKING:
     from guard.policy.config import Config
+
+SECRETS = (Path("/run/secrets"), Path("/var/run/secrets"))
+"""Where orchestrators mount secrets, each for the processes that are to read it: its mode keeps nobody else out."""
 
 
 def checks(config: "Config") -> Iterator[Check]:
@@ -19,22 +24,18 @@ def checks(config: "Config") -> Iterator[Check]:
     state = Path(config.state_dir)
     yield pseudonym(config, state)
     layout = Layout(state)
-    named: dict[str, Path | None] = {
-        "signing key": layout.signing / PRIVATE,
-        "provenance key": layout.key,
-        "admin token": _path(config.admin_token_file),
-        "judge key": _path(config.screening.judge.key_file) if config.screening.judge is not None else None,
-    }
-    found = [(name, path) for name, path in named.items() if path is not None and path.exists()]
-    found += [("month key", path) for path in sorted(layout.keys.glob("*")) if path.is_file()]
-    open_ones = [(name, path) for name, path in found if path.stat().st_mode & 0o077]
+    made = [("signing key", layout.signing / PRIVATE), ("provenance key", layout.key)]
+    made += [("month key", path) for path in sorted(layout.keys.glob("*")) if path.is_file()]
+    given = [("admin token", config.admin_token_file)]
+    given += [("judge key", config.screening.judge.key_file)] if config.screening.judge is not None else []
+    # What Guard makes itself is the owner's alone; what it is given may be the group's to read.
+    found = [(name, path, 0o077) for name, path in made if path.exists()]
+    found += [(name, Path(path), 0o037) for name, path in given if path is not None and Path(path).exists()]
+    open_ones = [(name, path) for name, path, others in found if _open(path, others)]
     for name, path in open_ones:
-        mode = path.stat().st_mode & 0o777
-        # A secret that an orchestrator mounts is often the group's to read; what Guard makes itself never is.
-        bad = fail if name not in {"admin token", "judge key"} or mode & 0o007 else warn
-        yield bad("key files", f"{name} {path}: mode {mode:04o}", f"chmod 600 {path}")
+        yield fail("key files", f"{name} {path}: mode {_mode(path):04o}", f"chmod 600 {path}")
     if found and not open_ones:
-        yield ok("key files", f"{len(found)} other files with secrets are the owner's alone")
+        yield ok("key files", f"{len(found)} other files with secrets are for Guard alone to read")
 
 
 def pseudonym(config: "Config", state: Path) -> Check:
@@ -48,14 +49,13 @@ def pseudonym(config: "Config", state: Path) -> Check:
             detail = f"{key} is not there; it is named in the configuration"
             return fail("pseudonym key", detail, "mount it: replicas share one key")
         return warn("pseudonym key", f"{key} is not there", "none: the first start makes it; replicas have to share it")
-    mode = key.stat().st_mode & 0o777
     try:
         fingerprint = read_keyring(key).fingerprint_of(month_now(config))
     except PseudonymKeyError as error:
         return fail("pseudonym key", str(error), "put back the key the users were counted with")
-    detail = f"{key}, fingerprint {fingerprint}, mode {mode:04o}"
-    if mode & 0o077:
-        return fail("pseudonym key", f"{detail}; allowed: 0600", f"chmod 600 {key}")
+    detail = f"{key}, fingerprint {fingerprint}, mode {_mode(key):04o}"
+    if _open(key, 0o037):
+        return fail("pseudonym key", f"{detail}; allowed: 0600, or 0640 for the group", f"chmod 600 {key}")
     return ok("pseudonym key", detail)
 
 
@@ -66,5 +66,19 @@ def month_now(config: "Config") -> str:
     return Calendar(config.usage.zone).period(time.time()).id
 
 
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)
+def _open(path: Path, others: int) -> bool:
+    """Return True if the mode lets in any of ``others``, and nothing else keeps them out."""
+    return bool(_mode(path) & others) and not _mounted(path)
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def _mounted(path: Path) -> bool:
+    """Return True if an orchestrator put the file there: where it puts secrets, or on a mount nobody here writes to."""
+    places = [*SECRETS, *map(Path, filter(None, [os.environ.get("CREDENTIALS_DIRECTORY")]))]
+    if any(path.absolute().is_relative_to(place) for place in places):
+        return True
+    mount = mount_of(path.resolve())
+    return mount is not None and mount.read_only and mount.point != "/"

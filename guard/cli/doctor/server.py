@@ -39,6 +39,17 @@ TESTED = "0.32.0"
 """The vLLM whose requests and answers Guard's parsers are tested against."""
 SECONDS = 1.0
 ONLY_GUARD = "bind it to loopback or a unix socket, or let a network policy admit Guard alone"
+NOTHING = "nothing: only processes of this machine or pod reach it"
+NO_DEVELOPMENT = "start vLLM without VLLM_SERVER_DEV_MODE"
+CLOSABLE = {
+    "/tokenizer_info": "start vLLM without --enable-tokenizer-info-endpoint",
+    "/v1/load_lora_adapter": "start vLLM without VLLM_ALLOW_RUNTIME_LORA_UPDATING",
+    "/server_info": NO_DEVELOPMENT,
+    "/collective_rpc": NO_DEVELOPMENT,
+    "/sleep": NO_DEVELOPMENT,
+    "/update_weights": NO_DEVELOPMENT,
+}
+"""How vLLM is started without a path that not every server has."""
 
 
 async def checks(config: "Config") -> list[Check]:
@@ -152,6 +163,10 @@ async def _paths(upstream: "Upstream", *, private: bool) -> list[Check]:
     for path, what in PROBES:
         status, _, _ = await _ask(upstream, path)
         if status not in CLOSED:
-            check = warn if private else fail
-            found.append(check("open path", f"{path} answers {status}: {what}", ONLY_GUARD))
+            detail = f"{path} answers {status}: {what}"
+            if private:
+                found.append(warn("open path", detail, CLOSABLE.get(path, NOTHING)))
+            else:
+                do = "; ".join(filter(None, [CLOSABLE.get(path), ONLY_GUARD]))
+                found.append(fail("open path", detail, do))
     return found or [ok("open path", f"none of {len(PROBES)} unguarded paths answers")]

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from guard.cli.doctor.check import Check, fail, ok, warn
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 LEAST_FREE = 512 * 1024 * 1024
 """Bytes; a spool that cannot be written refuses requests."""
+NO_FREE = 1024 * 1024
+"""Bytes below which not even a segment of the spool can be made."""
 VOLATILE = {
     "tmpfs": "memory: a restart of the machine or pod loses it",
     "ramfs": "memory: a restart of the machine or pod loses it",
@@ -36,7 +38,10 @@ def checks(config: "Config") -> Iterator[Check]:
         yield ok("state directory", f"{config.state_dir} can be written")
     free = shutil.disk_usage(existing).free
     said = f"{free / 1e9:.1f} GB free for spool, ledger, audit chain and index in {existing}"
-    yield ok("free space", said) if free >= LEAST_FREE else warn("free space", said, "make room, or move state_dir")
+    if free >= LEAST_FREE:
+        yield ok("free space", said)
+    else:
+        yield (warn if free >= NO_FREE else fail)("free space", said, "make room, or move state_dir")
     yield from _file_system(config, existing.resolve())
 
 
@@ -54,20 +59,34 @@ def _file_system(config: "Config", place: Path) -> Iterator[Check]:
         yield ok("file system", f"{place} is on {kind}")
 
 
+class Mount(NamedTuple):
+    """What is mounted somewhere."""
+
+    point: str
+    kind: str
+    read_only: bool
+
+
 def file_system_of(place: Path, mounts: Path = MOUNTS) -> str | None:
     """Return the type of the file system that ``place`` is on; None where this system does not say."""
+    mount = mount_of(place, mounts)
+    return mount.kind if mount is not None else None
+
+
+def mount_of(place: Path, mounts: Path = MOUNTS) -> Mount | None:
+    """Return the mount that ``place`` is on, as proc(5) has it in mountinfo; None where this system does not say."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return None
-    best, kind = "", None
+    best: Mount | None = None
     for line in lines:
         fields, _, rest = line.partition(" - ")
         parts = fields.split()
-        if len(parts) < 5 or not rest:
+        if len(parts) < 6 or not rest:
             continue
         mounted = parts[4].encode("utf-8", "surrogateescape").decode("unicode_escape")  # \040 is a space
         inside = mounted == "/" or str(place) == mounted or str(place).startswith(f"{mounted}/")
-        if inside and len(mounted) >= len(best):
-            best, kind = mounted, rest.split()[0]
-    return kind
+        if inside and (best is None or len(mounted) >= len(best.point)):
+            best = Mount(mounted, rest.split()[0], "ro" in parts[5].split(","))
+    return best

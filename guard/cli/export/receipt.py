@@ -20,8 +20,7 @@ def receipt(
     A declaration of purpose has an id too (d-<reference>). Ends with 1 if there is no such receipt or it is not signed,
     65 where the audit chain is not as it was written.
     """
-    import msgspec
-
+    from guard.evidence.entry import NotAnEntry
     from guard.evidence.portable import NoReceiptError, find
     from guard.evidence.seal import SealError
     from guard.evidence.signing import PUBLIC, Verifier
@@ -44,7 +43,7 @@ def receipt(
     except NoReceiptError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(EX_NONE) from None
-    except (NoJournalError, SealError, OSError, msgspec.MsgspecError) as error:
+    except (NoJournalError, SealError, OSError, NotAnEntry) as error:
         what = f"the seal {error}" if isinstance(error, SealError) else error
         print(f"{what}; `guard audit verify` says more", file=sys.stderr)
         raise typer.Exit(EX_DATA) from None

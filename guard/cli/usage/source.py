@@ -78,7 +78,7 @@ class Source:
         path = Path(self.config.identity.pseudonym_key_file or Path(self.config.state_dir) / "pseudonym.key")
         return load_keyring(path).fingerprint_of(month) if path.exists() else None
 
-    def calendar(self, ledger: "Ledger", zone: str = "UTC") -> "Calendar":
+    def calendar(self, ledger: "Ledger | None", zone: str = "UTC") -> "Calendar":
         """Return the calendar of ``ledger``: its own zone, or while it has none the configuration's, or ``zone``.
 
         Tracked are the windows of the configuration and those that the ledger has.
@@ -86,8 +86,10 @@ class Source:
         from guard.usage.period import Calendar, Kind, kind_of
 
         usage = self.config.usage if self.config else None
-        kinds = {Kind(window) for window in (usage.windows if usage else ())} | set(map(kind_of, ledger.periods()))
-        return Calendar(ledger.zone() or (usage.zone if usage else zone), kinds)
+        counted = ledger.periods() if ledger is not None else ()
+        kinds = {Kind(window) for window in (usage.windows if usage else ())} | set(map(kind_of, counted))
+        bound = ledger.zone() if ledger is not None else None
+        return Calendar(bound or (usage.zone if usage else zone), kinds)
 
 
 def source(ledger: str | None, config: Path | None, spool: Path | None = None) -> Source:

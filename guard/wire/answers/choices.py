@@ -80,10 +80,10 @@ class ChoiceStream:
             self._end(complete=ended >= self._choices)
         return self._flush()
 
-    def abort(self) -> bytes:
-        """The upstream cannot be read any further."""
+    def abort(self, message: str = failure.MESSAGE) -> bytes:
+        """The upstream cannot be read any further; ``message`` is what the client is told."""
         if not self._over:
-            self._end(complete=False)
+            self._end(complete=False, message=message)
         return self._flush()
 
     def answered(self) -> list[Answered]:
@@ -280,13 +280,13 @@ class ChoiceStream:
                 if self._over:
                     return
 
-    def _end(self, *, complete: bool) -> None:
+    def _end(self, *, complete: bool, message: str = failure.MESSAGE) -> None:
         """End an answer whose upstream stopped without ``[DONE]`` or said that it failed."""
         self._finish_lanes()
         if self._over:
             return
         self._out.extend(self._barriers)
         if not complete:
-            self._out.append(sse.encode(failure.openai(self._gate.reference)))
+            self._out.append(sse.encode(failure.openai(self._gate.reference, message)))
         self._out.append(sse.DONE)
         self._over = self.closed = True

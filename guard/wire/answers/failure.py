@@ -5,6 +5,7 @@ from typing import Any
 from guard.exchange.refusal import Code, Refusal
 
 MESSAGE = "The model server did not finish the answer."
+"""Where nothing else is known."""
 
 
 def facts(reference: str) -> dict[str, str | None]:
@@ -12,11 +13,11 @@ def facts(reference: str) -> dict[str, str | None]:
     return Refusal(502, Code.UPSTREAM_UNAVAILABLE, MESSAGE, reference=reference).facts()
 
 
-def openai(reference: str) -> dict[str, Any]:
+def openai(reference: str, message: str) -> dict[str, Any]:
     """Return the event after which the official ``openai`` client raises APIError."""
     return {
         "error": {
-            "message": MESSAGE,
+            "message": message,
             "type": "server_error",
             "param": None,
             "code": Code.UPSTREAM_UNAVAILABLE.value,

@@ -200,11 +200,11 @@ class MessageStream(TypedStream):
         }
         yield {"type": "message_stop"}
 
-    def failed(self) -> Iterable[Json]:
+    def failed(self, message: str) -> Iterable[Json]:
         """The ``error`` event, at which the official client raises."""
         yield {
             "type": "error",
-            "error": {"type": "api_error", "message": failure.MESSAGE, "guard": failure.facts(self.gate.reference)},
+            "error": {"type": "api_error", "message": message, "guard": failure.facts(self.gate.reference)},
         }
 
     def terminal(self, kind: str) -> bool:

@@ -281,19 +281,19 @@ class ResponseStream(TypedStream):
             "response.incomplete", response={**self._response, "output": self._items, **incomplete(self.gate, refusal)}
         )
 
-    def failed(self) -> Iterable[Json]:
+    def failed(self, message: str) -> Iterable[Json]:
         """``response.failed``, or an ``error`` event if the response was never begun."""
         yield from self._close_all()
         told = failure.facts(self.gate.reference)
         if self._response is None:
-            yield self._next("error", code="server_error", message=failure.MESSAGE, param=None, guard=told)
+            yield self._next("error", code="server_error", message=message, param=None, guard=told)
             return
         yield self._next(
             "response.failed",
             response={
                 **self._response,
                 "status": "failed",
-                "error": {"code": "server_error", "message": failure.MESSAGE},
+                "error": {"code": "server_error", "message": message},
                 "output": self._items,
                 "guard": told,
             },

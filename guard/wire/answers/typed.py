@@ -11,6 +11,7 @@ from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Refusal
 from guard.wire.answers import sse
 from guard.wire.answers.budget import Budget
+from guard.wire.answers.failure import MESSAGE
 from guard.wire.answers.hold import Cut, Lane, Text
 from guard.wire.answers.known import generated, textless
 from guard.wire.dialect import Answered, GarbledAnswer, OutputGate
@@ -57,10 +58,10 @@ class TypedStream:
                 pass  # half an event: the upstream was cut off, which the ending says
         return self.abort()
 
-    def abort(self) -> bytes:
-        """The upstream cannot be read any further."""
+    def abort(self, message: str = MESSAGE) -> bytes:
+        """The upstream cannot be read any further; ``message`` is what the client is told."""
         if not self._over:
-            self._fail()
+            self._fail(message)
         return self._flush()
 
     def answered(self) -> list[Answered]:
@@ -103,8 +104,8 @@ class TypedStream:
         """Return the events that end an answer which a rule has blocked."""
         raise NotImplementedError
 
-    def failed(self) -> Iterable[Json]:
-        """Return the events that end an answer whose upstream failed."""
+    def failed(self, message: str) -> Iterable[Json]:
+        """Return the events that end an answer which cannot be finished, of which the client is told ``message``."""
         raise NotImplementedError
 
     def terminal(self, kind: str) -> bool:
@@ -196,7 +197,7 @@ class TypedStream:
             self._emit(ending)
         self._over = self.closed = True
 
-    def _fail(self) -> None:
+    def _fail(self, message: str = MESSAGE) -> None:
         """The upstream stopped before the end, or said that it failed."""
         self.lane.finish()
         refusal = self.gate.blocked(0)
@@ -204,7 +205,7 @@ class TypedStream:
             self._block(b"", None, refusal)
             return
         self.lane.drain()
-        for ending in self.failed():
+        for ending in self.failed(message):
             self._emit(ending)
         self._over = self.closed = True
 

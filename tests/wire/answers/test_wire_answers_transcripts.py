@@ -9,7 +9,7 @@ from wire_toy_gate import ToyGate
 from wire_transcript import FOLDER, Transcript, play, read, say
 
 from guard.exchange.inquiry import Inquiry
-from guard.wire.answers import chat, completions, messages, plain, responses
+from guard.wire.answers import chat, completions, failure, messages, plain, responses
 
 TRANSCRIPTS = [read(path) for path in sorted(FOLDER.glob("*.txt"))]
 DIALECTS = {"chat": chat, "cmpl": completions, "resp": responses, "msg": messages}
@@ -91,3 +91,15 @@ def test_recorded_answers_tell_what_their_streams_tell():
     assert streamed.texts == told.texts != ()
     assert streamed.finish_reason == told.finish_reason == "length"
     assert (told.prompt_tokens, told.completion_tokens) == (11, 3)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("name", ["chat-cut-off", "completions-cut-off", "responses-cut-off", "messages-cut-off"])
+def test_an_answer_that_guard_itself_ends_says_what_guard_says(name, begun):
+    transcript = read(FOLDER / f"{name}.txt")
+    stream = transcript.open()
+    out = b"".join(say(stream, step.said) for step in transcript.steps if not step.said.startswith(b"<") and begun)
+    out += stream.abort("The server is being stopped.")
+    assert b'"message":"The server is being stopped."' in out
+    assert failure.MESSAGE.encode() not in out
+    assert stream.abort("again") == b""
