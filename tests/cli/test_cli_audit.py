@@ -197,6 +197,7 @@ def test_entries_are_shown_by_reference_kind_and_month(signed, journal, capsys):
     assert run(["audit", "show", "--reference", "q7"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["facts"]["reference"] == "q7"
+    assert run(["audit", "show", "--reference", "7"]) == 1, "no part of a reference, nor of a hash or signature"
     assert run(["audit", "show", "--kind", "open", "--kind", "close"]) == 0
     assert [json.loads(line)["kind"] for line in capsys.readouterr().out.splitlines()] == ["open", "close"] * 2
     assert run(["audit", "show", str(journal.path), "--month", "2026-11"]) == 0
@@ -204,7 +205,7 @@ def test_entries_are_shown_by_reference_kind_and_month(signed, journal, capsys):
     assert run(["audit", "show", str(journal.path), "--month", "2026-10"]) == 1
     assert run(["audit", "show", "--month", "11-2026"]) == 64
     with journal.path.open("ab") as file:
-        file.write(b"q7 \xff\n")
+        file.write(b'"q7" \xff\n')
     assert run(["audit", "show", "--reference", "q7", "--kind", "decision"]) == 0
     assert "guard-0.jsonl:4: not an entry" in capsys.readouterr().err
     assert run(["audit", "show", "nowhere"]) == 65

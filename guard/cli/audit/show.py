@@ -35,11 +35,13 @@ def show(
     if not chains:
         print(f"{places[0]}: no journal", file=sys.stderr)
         raise typer.Exit(EX_DATA)
-    needle, found = (reference or "").encode(), False
+    # As a whole value, or within a receipt's id (r-REFERENCE-0); a signature may hold the same characters by chance.
+    named = re.compile(rb'["-]' + re.escape(reference.encode()) + rb'["-]') if reference else None
+    found = False
     try:
         for chain in chains:
             for file, number, raw in chain.lines():
-                if needle not in raw:
+                if named is not None and not named.search(raw):
                     continue
                 try:
                     if kind and outline(raw).kind not in kind:
