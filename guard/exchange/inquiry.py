@@ -22,7 +22,10 @@ class FieldUse(NamedTuple):
 
 @dataclass(slots=True)
 class Inquiry:
-    """One parsed request. ``document`` is the typed body; it is what gets re-serialized and sent."""
+    """One parsed request. ``document`` is the typed body; it is what gets re-serialized and sent.
+
+    Whoever changes the document gets it from ``edit``.
+    """
 
     surface: str
     document: dict[str, Any]
@@ -42,3 +45,10 @@ class Inquiry:
     """How many answers the request asks for (prompts times n)."""
     asked: int | None = None
     """How many it asked for before the policy lowered them; None if it did not."""
+    written: bytes | None = None
+    """The document as it is sent, where it was written already and nothing changed it since."""
+
+    def edit(self) -> dict[str, Any]:
+        """Return the document to change it: it will be written anew."""
+        self.written = None
+        return self.document

@@ -5,6 +5,7 @@ is refused here, and what is sent on is the re-serialized document, never the by
 """
 
 import json
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -13,9 +14,27 @@ from guard.wire.dialect import Malformed
 
 ALLOWED = "one JSON object (RFC 8259) in UTF-8"
 
+JSON = "application/json"
+
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 _CONTAINERS = (dict, list)
+
+_SHALLOW = 8
+"""Levels of nesting that the requests of every day stay within."""
+
+
+def _nested(levels: int) -> Any:
+    """Return the type of a JSON value that is nested in no more than ``levels`` containers."""
+    scalar: Any = None | bool | int | float | str
+    value = scalar
+    for _ in range(levels):
+        value = scalar | GenericAlias(list, (value,)) | GenericAlias(dict, (str, value))
+    return value
+
+
+_shallow_decoder: Any = msgspec.json.Decoder(GenericAlias(dict, (str, _nested(_SHALLOW - 1))))
+"""Decodes what is nested no deeper than _SHALLOW, and refuses the rest: the depth is proven without a second look."""
 
 
 def decode(raw: bytes, content_type: str | None, *, max_depth: int) -> dict[str, Any]:
@@ -26,7 +45,34 @@ def decode(raw: bytes, content_type: str | None, *, max_depth: int) -> dict[str,
     mark, anything RFC 8259 does not allow, a number no double holds, a duplicate key at any depth, and a body that is
     no object.
     """
-    _check_content_type(content_type)
+    if content_type != JSON:
+        _check_content_type(content_type)
+    document: dict[str, Any] | None = None
+    if max_depth >= _SHALLOW:
+        try:
+            document = _shallow_decoder.decode(raw)
+        except (ValueError, RecursionError):
+            document = None
+    if document is None:  # deeper, or no body at all: this road tells
+        document = _any_depth(raw, max_depth)
+    if not complete(raw, _encoder.encode(document)):
+        _refuse_duplicates(raw)
+    return document
+
+
+def complete(raw: bytes, written: bytes) -> bool:
+    """Return whether ``written``, the encoder's form of what was decoded from ``raw``, is proven to miss no member.
+
+    Equal bytes miss none. Otherwise: a member that was dropped, be it because its key is there twice or because nobody
+    asked for it, takes its colon with it, and nothing else can change the number of colons but a colon written as an
+    escape in ``raw`` (the encoder never escapes one). So equal counts without such an escape are proof.
+    """
+    if raw == written:
+        return True
+    return raw.count(b":") == written.count(b":") and (b"\\" not in raw or b"\\u003" not in raw)
+
+
+def _any_depth(raw: bytes, max_depth: int) -> dict[str, Any]:
     try:
         document = _decoder.decode(raw)
     except UnicodeDecodeError:
@@ -40,12 +86,8 @@ def decode(raw: bytes, content_type: str | None, *, max_depth: int) -> dict[str,
     # Depth is at most the number of opening brackets, quoted ones included; only a body with many is measured.
     if raw.count(b"{") + raw.count(b"[") > max_depth and _deeper(document, max_depth):
         raise Malformed("body", "deeper nesting", f"{max_depth} levels")
-    # A dropped member takes its colon with it, and nothing else can change the number of colons but a colon written as
-    # an escape in the input (the encoder never escapes one). So equal counts without such an escape prove that no key
-    # was there twice; anything else takes the slow pass, which is exact.
-    if b"\\u003" in raw or raw.count(b":") != _encoder.encode(document).count(b":"):
-        _refuse_duplicates(raw)
-    return document
+    found: dict[str, Any] = document
+    return found
 
 
 def encode(document: dict[str, Any]) -> bytes:
@@ -70,13 +112,11 @@ _KINDS: dict[type, str] = {
 
 
 def _check_content_type(content_type: str | None) -> None:
-    if content_type == "application/json":
-        return
     if content_type is None:
-        raise Malformed("content-type", "nothing", "application/json")
+        raise Malformed("content-type", "nothing", JSON)
     media, *parameters = content_type.lower().split(";")
-    if media.strip() != "application/json":
-        raise Malformed("content-type", _short(content_type), "application/json")
+    if media.strip() != JSON:
+        raise Malformed("content-type", _short(content_type), JSON)
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "charset" and value.strip().strip('"') not in {"utf-8", "utf8"}:

@@ -45,6 +45,9 @@ class OutputGate(Protocol):
     def finish(self, channel: Channel) -> None:
         """``channel`` gets no more text: a text that resumes does so in a channel of another name."""
 
+    def whole(self, channel: Channel, text: str) -> None:
+        """Screen ``text``, which is all of ``channel``: what ``feed`` and ``finish`` do, in one go."""
+
     def cleared(self, channel: Channel) -> int:
         """Characters of ``channel`` that may be released."""
 
@@ -108,6 +111,12 @@ class Dialect(Protocol):
     def answered(self, answer: dict[str, Any]) -> list["Answered"]:
         """Return what an answer that came out of ``screen_answer`` holds, one entry per choice."""
 
+    def screen(self, inquiry: Inquiry, raw: bytes, gate: OutputGate) -> "Screened":
+        """Do for the bytes of an unstreamed answer what ``screen_answer`` and ``answered`` do for the document.
+
+        Raises GarbledAnswer for bytes that are no answer of this dialect.
+        """
+
     def open_stream(self, inquiry: Inquiry, gate: OutputGate) -> AnswerStream:
         """Return the state machine for a streamed answer to ``inquiry``."""
 
@@ -126,3 +135,12 @@ class Answered(NamedTuple):
     """As the upstream told; None if it did not."""
     completion_tokens: int | None
     """None also if several choices share one count."""
+
+
+class Screened(NamedTuple):
+    """An answer that is not streamed, as it leaves."""
+
+    body: bytes
+    """A JSON object; it begins with its brace."""
+    answered: list[Answered]
+    """What it holds, one entry per choice."""

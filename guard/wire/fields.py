@@ -46,6 +46,8 @@ class Field(NamedTuple):
     read: Reader
     capability: str | None = None
     use: Callable[[Any], Any] | None = None
+    plain: type | None = None
+    """The type of which ``read`` returns every value as it is."""
 
 
 Table = Mapping[str, Field]
@@ -57,11 +59,9 @@ def typed(surface: str, table: Table, document: dict[str, Any]) -> Inquiry:
     Nulls mean the default and are removed. Names that are not in ``table`` are removed and listed as unknown, except
     those that only claim an identity. Raises Malformed for a value that cannot be typed.
     """
-    inquiry = Inquiry(surface, document, None)
-    claimed = _claims(document)
-    if claimed:
-        inquiry.claimed = claimed
-    uses = inquiry.uses
+    inquiry = Inquiry(surface, document, None, False, [], [], {}, [], [], [])
+    if not _CLAIMING.isdisjoint(document):
+        inquiry.claimed = _claims(document)
     removed: list[str] = []
     for name, value in document.items():
         field = table.get(name)
@@ -71,15 +71,15 @@ def typed(surface: str, table: Table, document: dict[str, Any]) -> Inquiry:
                 inquiry.unknown.append(name)
         elif value is None:
             removed.append(name)
-        else:
-            read, capability, use = field
+        elif type(value) is not field.plain:
+            read, capability, use, _ = field
             found = read(value, name)
             if found is not value:
                 document[name] = found
             if use is not None:
                 worth = use(found)
                 if worth is not None:
-                    uses.append(FieldUse(capability or "", name, worth))
+                    inquiry.uses.append(FieldUse(capability or "", name, worth))
     for name in removed:
         del document[name]
     inquiry.model = document.get("model") or None
@@ -168,11 +168,12 @@ def _template_kwargs(value: Any) -> Any:
 
 # Types.
 
-_STRING = Field(text)
-_FLAG = Field(boolean)
+_STRING = Field(text, plain=str)
+_FLAG = Field(boolean, plain=bool)
 _NUMBER = Field(number)
 _INTEGER = Field(integer())
-_ANY_OBJECT = Field(mapping)
+_ANY_OBJECT = Field(mapping, plain=dict)
+_ARRAY = Field(array, plain=list)
 _STRINGS = Field(listed(text, "an array of strings"))
 _TOKEN_IDS = listed(integer(0), "an array of token ids")
 _BIASES = members(number, "an object of numbers")
@@ -279,9 +280,9 @@ CHAT: Table = {
     **_GENERATION,
     **_TEMPLATE,
     **_PREFILL,
-    "messages": Field(array),
+    "messages": _ARRAY,
     "documents": Field(listed(members(text, "an object of strings"), "an array of objects")),
-    "tools": Field(array),
+    "tools": _ARRAY,
     "tool_choice": _TOOL_CHOICE,
     "parallel_tool_calls": _FLAG,
     "max_completion_tokens": Field(integer(0), "length", _length),
@@ -308,7 +309,7 @@ BATCH: Table = {
     **_SAMPLING,
     **_TEMPLATE,
     **_PREFILL,
-    "messages": Field(array),
+    "messages": _ARRAY,
     "max_completion_tokens": Field(integer(0), "length", _length),
     "logprobs": Field(boolean, "logprobs", _present),
     "top_logprobs": _TOP_LOGPROBS,
@@ -358,7 +359,7 @@ RESPONSES: Table = {
     "stream": _FLAG,
     "text": Field(mapping, "guided", _nested_format),
     "structured_outputs": Field(mapping, "guided", _present),
-    "tools": Field(array),
+    "tools": _ARRAY,
     "tool_choice": _TOOL_CHOICE,
     "truncation": Field(choice("auto", "disabled")),
     "watermarking": Field(boolean, "watermark_opt_out", _refused),
@@ -382,9 +383,9 @@ RESPONSES: Table = {
 
 COUNT_TOKENS: Table = {
     "model": _STRING,
-    "messages": Field(array),
+    "messages": _ARRAY,
     "system": Field(either(str, text, array)),
-    "tools": Field(array),
+    "tools": _ARRAY,
     "tool_choice": Field(mapping, "guided", _forced),
     "thinking": _ANY_OBJECT,
     "output_config": Field(mapping, "guided", _nested_format),
@@ -421,7 +422,7 @@ _POOLED_INPUT: dict[str, Field] = {
     **_POOLED,
     **_TEMPLATE,
     "input": Field(either(str, text, array)),
-    "messages": Field(array),
+    "messages": _ARRAY,
     "add_special_tokens": _FLAG,
     "add_generation_prompt": _FLAG,  # off by default here: true is no prefill
     "continue_final_message": _PREFILL["continue_final_message"],
@@ -452,7 +453,7 @@ COHERE_EMBED: Table = {
     "input_type": _STRING,
     "texts": _STRINGS,
     "images": _STRINGS,
-    "inputs": Field(array),
+    "inputs": _ARRAY,
     "output_dimension": Field(integer(1)),
     "embedding_types": Field(listed(choice("float", "binary", "ubinary", "base64"), "an array of strings")),
     "truncate": Field(choice("NONE", "START", "END")),
@@ -482,8 +483,8 @@ TOKENIZE: Table = {
     **_PREFILL,
     "model": _STRING,
     "prompt": _STRING,
-    "messages": Field(array),
-    "tools": Field(array),
+    "messages": _ARRAY,
+    "tools": _ARRAY,
     "add_special_tokens": _FLAG,
     "return_token_strs": _FLAG,
 }

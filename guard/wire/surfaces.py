@@ -16,13 +16,17 @@ from guard.wire.answers import completions as completions_answers
 from guard.wire.answers import messages as messages_answers
 from guard.wire.answers import plain as plain_answers
 from guard.wire.answers import responses as responses_answers
-from guard.wire.dialect import Answered, AnswerStream, Dialect, OutputGate
+from guard.wire.answers.plain_choices import CHAT as PLAIN_CHAT
+from guard.wire.answers.plain_choices import COMPLETION as PLAIN_COMPLETION
+from guard.wire.answers.whole import Codec, Plain
+from guard.wire.dialect import Answered, AnswerStream, Dialect, OutputGate, Screened
 from guard.wire.refusals import Shape, anthropic_shape, openai_shape
-from guard.wire.requests import batch, chat, completions, messages, pooling, responses, tokens
+from guard.wire.requests import batch, chat, completions, everyday, messages, pooling, responses, tokens
 
 Parse = Callable[[dict[str, Any]], Inquiry]
 ScreenAnswer = Callable[[Inquiry, dict[str, Any], OutputGate], dict[str, Any]]
 TellAnswered = Callable[[dict[str, Any]], list[Answered]]
+Screen = Callable[[Inquiry, bytes, OutputGate], Screened]
 OpenStream = Callable[[Inquiry, OutputGate], AnswerStream]
 
 
@@ -46,6 +50,7 @@ class Spoken:
     parse: Parse
     screen_answer: ScreenAnswer
     answered: TellAnswered
+    screen: Screen
     open_stream: OpenStream
     refusal: Shape
     receipts: bool = True
@@ -59,6 +64,8 @@ class Surface:
     dialect: Dialect
     optional: str | None = None
     """The name by which a policy opens this surface (``surface.enabled``), or None if it is always open."""
+    short: Callable[[bytes], Inquiry | None] | None = None
+    """Reads the requests of every day; None for those that it leaves to ``parse``."""
     seal: Callable[[dict[str, Any]], None] | None = None
     """Writes safe values where a policy stripped a field whose default in vLLM is not safe."""
 
@@ -78,6 +85,11 @@ class Surface:
         return self.dialect.answered
 
     @property
+    def screen(self) -> Screen:
+        """The answer half for the bytes of a whole answer: both of the above, and what leaves."""
+        return self.dialect.screen
+
+    @property
     def open_stream(self) -> OpenStream:
         """The answer half for a streamed answer."""
         return self.dialect.open_stream
@@ -91,6 +103,18 @@ class Surface:
     def refusal(self) -> Shape:
         """The error shape."""
         return self.dialect.refusal
+
+    def read(self, raw: bytes, content_type: str | None, *, max_depth: int) -> Inquiry:
+        """Return the inquiry of a request whose body is ``raw``. Raises Malformed; arguments as ``body.decode``."""
+        if self.short is not None and content_type == body.JSON and max_depth >= everyday.DEPTH:
+            inquiry = self.short(raw)
+            if inquiry is not None:
+                return inquiry
+        return self.dialect.parse(body.decode(raw, content_type, max_depth=max_depth))
+
+    def write(self, inquiry: Inquiry) -> bytes:
+        """Return the bytes to send upstream for an admitted ``inquiry``."""
+        return self.encode(inquiry.document) if inquiry.written is None else inquiry.written
 
     def encode(self, document: dict[str, Any]) -> bytes:
         """Return the bytes to send upstream for an admitted ``document``."""
@@ -159,8 +183,9 @@ def error_shape(path: str) -> Shape:
     return anthropic_shape if path == "/v1/messages" or path.startswith("/v1/messages/") else openai_shape
 
 
-def _spoken(parse: Parse, answers: Answers, shape: Shape = openai_shape) -> Spoken:
-    return Spoken(parse, answers.screen_answer, answers.answered, answers.open_stream, shape)
+def _spoken(parse: Parse, answers: Answers, shape: Shape = openai_shape, plain: Plain | None = None) -> Spoken:
+    codec = Codec(answers.screen_answer, answers.answered, plain)
+    return Spoken(parse, answers.screen_answer, answers.answered, codec.screen, answers.open_stream, shape)
 
 
 def _plain(parse: Parse, shape: Shape = openai_shape) -> Spoken:
@@ -171,12 +196,12 @@ _RERANK = Surface("rerank", _plain(pooling.parse_rerank), "rerank")
 _SCORE = Surface("score", _plain(pooling.parse_score), "score")
 
 SURFACES: dict[str, Surface] = {
-    "/v1/chat/completions": Surface("chat", _spoken(chat.parse, chat_answers)),
-    "/v1/completions": Surface("completions", _spoken(completions.parse, completions_answers)),
+    "/v1/chat/completions": Surface("chat", _spoken(chat.parse, chat_answers, plain=PLAIN_CHAT), short=everyday.read),
+    "/v1/completions": Surface("completions", _spoken(completions.parse, completions_answers, plain=PLAIN_COMPLETION)),
     "/v1/responses": Surface("responses", _spoken(responses.parse, responses_answers), seal=responses.seal),
     "/v1/messages": Surface("messages", _spoken(messages.parse, messages_answers, anthropic_shape)),
     "/v1/messages/count_tokens": Surface("count_tokens", _plain(messages.parse_count, anthropic_shape)),
-    "/v1/chat/completions/batch": Surface("batch", _spoken(batch.parse, chat_answers), "batch"),
+    "/v1/chat/completions/batch": Surface("batch", _spoken(batch.parse, chat_answers, plain=PLAIN_CHAT), "batch"),
     "/v1/embeddings": Surface("embeddings", _plain(pooling.parse_embeddings), "embeddings"),
     "/v2/embed": Surface("embeddings", _plain(pooling.parse_cohere), "embeddings"),
     "/pooling": Surface("pooling", _plain(pooling.parse_pooling), "pooling"),

@@ -9,6 +9,7 @@ import msgspec
 
 from guard.exchange.inquiry import Inquiry
 from guard.wire.answers import logprobs, sse
+from guard.wire.answers.alike import Only
 from guard.wire.answers.budget import Budget
 from guard.wire.answers.choices import ChoiceStream, drop_unasked
 from guard.wire.answers.facts import facts
@@ -142,6 +143,17 @@ def bring(lane: Lane, message: Message) -> None:
         lane.say("audio", message.audio.transcript)
     if message.annotations:
         lane.say("annotations", "\n".join(strings(message.annotations)))
+
+
+_ONLY = (("content", "content"), ("reasoning", "reasoning"), ("reasoning_content", "reasoning"))
+
+
+def only(message: Message) -> Only | None:
+    """Return where the text of ``message`` is, if it brings one text and nothing else."""
+    if message.refusal or message.function_call or message.tool_calls or message.audio or message.annotations:
+        return None
+    found = [(message, key, name) for key, name in _ONLY if getattr(message, key)]
+    return found[0] if len(found) == 1 else None
 
 
 def _bring_function(lane: Lane, name: str, function: Function) -> None:
@@ -283,6 +295,11 @@ class ChatStream(ChoiceStream):
         """Tell ``lane`` the texts of ``choice``."""
         bring(lane, choice.delta)
         return bring_rest(lane, choice)
+
+    def only(self, choice: Any) -> Only | None:
+        """Return where the text of ``choice`` is, if that is all there is to do with it."""
+        beside = choice.logprobs is not None or choice.stop_reason or choice.token_ids
+        return None if beside or choice.finish_reason is not None else only(choice.delta)
 
     def mask(self, choice: dict[str, Any], budget: Budget) -> None:
         """Put into ``choice`` what leaves of its delta."""

@@ -7,6 +7,7 @@ import msgspec
 from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Refusal
 from guard.wire.answers import failure, sse
+from guard.wire.answers.alike import MOST, Alike, Only, around
 from guard.wire.answers.budget import Budget
 from guard.wire.answers.facts import facts
 from guard.wire.answers.hold import Lane
@@ -50,6 +51,7 @@ class ChoiceStream:
         self._frames = sse.Frames(max_event)
         self._out: list[bytes] = []
         self._lanes: dict[int, Lane] = {}
+        self._alike: list[Alike] = []
         self._barriers: list[bytes] = []
         self._last: Any = None
         self._usage: dict[str, Any] | None = None
@@ -59,11 +61,18 @@ class ChoiceStream:
 
     def feed(self, data: bytes) -> bytes:
         """Take upstream bytes and return what may be released now. Raises GarbledAnswer."""
-        if not self._over:
-            for block in self._frames.feed(data):
-                self._take(block)
-                if self.over:
-                    break
+        if self._over:
+            return self._flush()
+        if self._alike and self._frames.idle and len(data) <= self._limit and self._grown(data):
+            self._pass_barriers()
+            return self._flush()
+        for block in self._frames.feed(data):
+            event = block + b"\n\n"
+            if not self._grown(event):
+                self._read(block, event)
+            self._pass_barriers()
+            if self.over:
+                break
         return self._flush()
 
     def finish(self) -> bytes:
@@ -72,7 +81,8 @@ class ChoiceStream:
             tail = self._frames.tail()
             try:
                 if tail:
-                    self._take(tail)
+                    self._read(tail, tail + b"\n\n")
+                    self._pass_barriers()
             except GarbledAnswer:
                 pass  # half an event: the upstream was cut off, which the ending says
         if not self._over:
@@ -116,6 +126,10 @@ class ChoiceStream:
         """Tell ``lane`` the texts of ``choice``; return whether the event must wait until the choice is finished."""
         raise NotImplementedError
 
+    def only(self, choice: Any) -> Only | None:
+        """Return where the text of ``choice`` is, if that is all there is to do with it."""
+        raise NotImplementedError
+
     def shorten(self, choice: dict[str, Any], budget: Budget) -> bool:
         """Leave in ``choice`` what ``budget`` allows; return whether anything is left that is worth an event."""
         raise NotImplementedError
@@ -130,9 +144,29 @@ class ChoiceStream:
 
     # One event.
 
-    def _take(self, block: bytes) -> None:
+    def _grown(self, event: bytes) -> bool:
+        """Take an event that brings a piece of a text and is in all else as one that was read; False if it is not."""
+        for alike in self._alike:
+            piece = alike.piece(event)
+            if piece:
+                lane = alike.lane
+                if not lane.over and not lane.grow(alike.name, piece, event):
+                    refusal = self._gate.blocked(lane.choice)
+                    if refusal is not None:
+                        self._block(lane, event, refusal)
+                return True
+        return False
+
+    def _pass_barriers(self) -> None:
+        """Let the events without a choice go if no event waits before them."""
+        if self._barriers and not self._over and not any(lane.waiting for lane in self._lanes.values()):
+            self._out.extend(self._barriers)
+            self._barriers.clear()
+
+    def _read(self, block: bytes, raw: bytes) -> None:
+        """Read the event in ``block``; ``raw`` is the block with its blank line."""
         if block.startswith(b"data: ") and b"\n" not in block:
-            data, raw = block[6:], block + b"\n\n"
+            data = block[6:]
         else:
             event = sse.parse(block)
             if event.data is None:
@@ -156,14 +190,26 @@ class ChoiceStream:
         if chunk.usage is not None:
             self._usage = chunk.usage
         if len(choices) == 1:
+            if chunk.usage is None and len(self._alike) < MOST:
+                self._learn(chunk, raw)
             self._choice(choices[0], raw)
         elif choices:
             self._split(chunk, raw)
         else:
             self._barriers.append(raw)
-        if self._barriers and not any(lane.waiting for lane in self._lanes.values()):
-            self._out.extend(self._barriers)
-            self._barriers.clear()
+
+    def _learn(self, chunk: Any, raw: bytes) -> None:
+        """Remember what the event ``raw``, which was read to ``chunk``, looks like: the next ones may be like it."""
+        [choice] = chunk.choices
+        only, lane = self.only(choice), self._lanes.get(choice.index)
+        if only is not None and lane is not None:
+            found = around(raw, chunk, only, self._reread)
+            if found is not None:
+                self._alike.append(Alike.of(*found, lane, only[2]))
+
+    def _reread(self, raw: bytes) -> tuple[Any, Only | None]:
+        chunk = self.decoder.decode(raw[6:])
+        return chunk, self.only(chunk.choices[0]) if len(chunk.choices) == 1 else None
 
     def _repair(self, data: bytes, raw: bytes) -> tuple[Any, bytes]:
         """Read an event that is not as it should be: unknown keys go, what is left is written anew if it has to be."""

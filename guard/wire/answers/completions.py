@@ -6,6 +6,7 @@ import msgspec
 
 from guard.exchange.inquiry import Inquiry
 from guard.wire.answers import logprobs, sse
+from guard.wire.answers.alike import Only
 from guard.wire.answers.budget import Budget
 from guard.wire.answers.choices import ChoiceStream, drop_unasked
 from guard.wire.answers.facts import facts
@@ -87,6 +88,11 @@ class CompletionStream(ChoiceStream):
     def bring(self, lane: Lane, choice: Any) -> bool:
         """Tell ``lane`` the texts of ``choice``."""
         return bring(lane, choice)
+
+    def only(self, choice: Any) -> Only | None:
+        """Return where the text of ``choice`` is, if that is all there is to do with it."""
+        beside = choice.logprobs is not None or choice.stop_reason or choice.token_ids
+        return None if beside or choice.finish_reason is not None or not choice.text else (choice, "text", "text")
 
     def mask(self, choice: dict[str, Any], budget: Budget) -> None:
         """Put into ``choice`` what leaves of it."""

@@ -116,6 +116,35 @@ class Lane:
             text = self._current = self.open(name)
         self.add(text, piece)
 
+    def grow(self, name: str, piece: str, event: bytes) -> bool:
+        """Say ``piece`` and, if the choice is not blocked by it, offer ``event``, which brings nothing else.
+
+        Returns False if it is blocked. As ``say`` and ``offer``, for a text that goes on and nothing that waits.
+        """
+        text, gate = self._current, self._gate
+        if text is None or text.name != name or self._waiting or self._mute or self._marks:
+            self.say(name, piece)
+        else:
+            strand = text.strand
+            start = strand.fed
+            strand.fed = end = start + len(piece)
+            gate.feed(strand.channel, piece)
+            text.pieces.append(piece)
+            if (
+                gate.cleared(strand.channel) >= end
+                and self.choice not in gate.masked
+                and gate.blocked(self.choice) is None
+                and self._released is None
+            ):
+                text.released = end
+                self._out.append(event)
+                return True
+            self._marks.append((text, start, end))
+        if gate.blocked(self.choice) is not None:
+            return False
+        self.offer(event)
+        return True
+
     def add(self, text: Text, piece: str) -> None:
         """The event brings ``piece`` of ``text``."""
         strand = text.strand

@@ -39,6 +39,11 @@ class Frames:
         self._returned = False
         """The last byte was a CR: an LF that follows belongs to it."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for what comes next."""
+        return not self._buffer and not self._returned
+
     def feed(self, data: bytes) -> Iterable[bytes]:
         """Return the blocks that ``data`` completes. Raises GarbledAnswer at a block over the limit."""
         if (

@@ -118,13 +118,13 @@ class TypedStream:
 
     def string(self, name: str, text: Any) -> None:
         """The event brings the complete ``text``: screen it, unless that has been done or it is a random id."""
-        if not isinstance(text, str) or not text or generated(text):
+        if not isinstance(text, str) or not text:
             return
         before = self.known.get((read_as(name), text))
-        if before is None:
-            self.known[read_as(name), text] = self.lane.whole(name, text)
-        else:
+        if before is not None:  # also where a text that was screened looks like an id
             self.lane.again(before)
+        elif not generated(text):
+            self.known[read_as(name), text] = self.lane.whole(name, text)
 
     def unmasked(self, name: str, text: Any) -> Any:
         """Return what leaves of ``text``, which ``string`` was told."""

@@ -56,7 +56,7 @@ def messages(conversation: Any, path: str, inquiry: Inquiry) -> None:
     if type(conversation) is not list:
         raise Malformed(path, show(conversation), "an array of messages")
     add = inquiry.segments.append
-    turns = Turns(path, inquiry)
+    turns = Turns(path, inquiry) if len(conversation) > 1 else None
     for index, message in enumerate(conversation):
         if type(message) is not dict:
             raise Malformed(f"{path}[{index}]", show(message), "a message object")
@@ -70,14 +70,18 @@ def messages(conversation: Any, path: str, inquiry: Inquiry) -> None:
         body = message.get("content")
         if type(body) is str:
             add(Segment(source, body, f"{path}[{index}].content"))
-            turns.said(source, body, index)
+            if turns is not None:
+                turns.said(source, body, index)
         elif type(body) is list:
-            turns.said(source, content(body, source, f"{path}[{index}].content", inquiry), index)
+            said = content(body, source, f"{path}[{index}].content", inquiry)
+            if turns is not None:
+                turns.said(source, said, index)
         elif body is not None:
             raise Malformed(f"{path}[{index}].content", show(body), "a string or an array of parts")
         if len(message) != 2 or "content" not in message:
             _others(message, source, f"{path}[{index}]", inquiry)
-    turns.close()
+    if turns is not None:
+        turns.close()
 
 
 _STRINGS = frozenset({"name", "tool_call_id", "task"})

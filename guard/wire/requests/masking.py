@@ -56,7 +56,7 @@ def mask_prompt(exchange: Exchange, parse: Callable[[dict[str, Any]], Inquiry]) 
                 return None
             # Texts that are read together are masked where each stands by itself; what is left then is split over them.
             alone = [(segment, spans) for segment, spans in found if not segment.again]
-            _replace(exchange.inquiry.document, alone or found)
+            _replace(exchange.inquiry.edit(), alone or found)
             segments = parse(_decode(_encode(exchange.inquiry.document))).segments
     except (Unmaskable, Malformed):
         return exchange.refuse(unmaskable())

@@ -230,3 +230,10 @@ def test_receipts_tell_what_left():
     stream = responses.open_stream(INQUIRY, ToyGate(masks=MASKS))
     stream.feed(b"".join(response([("message", ["to a", "bc"])])))
     assert stream.answered()[0].texts == (f"to {MASK}",)
+
+
+def test_a_masked_text_that_looks_like_a_random_id_is_masked_wherever_it_is_told_again():
+    out = run(responses, [*response([("message", ["aaaa", "aabc"]), ("function_call", ["12345678abc"])])])
+    assert b"aaaaaabc" not in out
+    assert b"12345678abc" not in out
+    assert out.count(b"aaaaa[masked]") >= 4  # its delta, its end, the end of its part and of its item

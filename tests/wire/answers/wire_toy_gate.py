@@ -48,6 +48,11 @@ class ToyGate:
         if channel.choice not in self.hit:
             self.clear[channel] = len(self.texts.get(channel, ""))
 
+    def whole(self, channel: Channel, text: str) -> None:
+        assert channel not in self.texts, f"{channel} was heard before"
+        self.feed(channel, text)
+        self.finish(channel)
+
     def cleared(self, channel: Channel) -> int:
         return self.clear.get(channel, 0)
 
