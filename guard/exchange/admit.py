@@ -65,7 +65,7 @@ def admit(exchange: Exchange) -> Refusal | None:
         if denied is not None:
             message = f"Only what can be read is checked here, and so served; {denied.path} is of kind {denied.kind}."
             return exchange.refuse(Refusal(403, Code.FIELD_DENIED, message))
-    rules = rules_of(exchange, model)
+    rules = model.fields if exchange.entitlement is None else rules_of(exchange, model)
     for use in inquiry.uses:
         rule = rules.get(use.capability)
         if rule is None or rule.action is FieldAction.ALLOW:
@@ -73,7 +73,8 @@ def admit(exchange: Exchange) -> Refusal | None:
         refusal = apply_rule(exchange, use, rule)
         if refusal is not None:
             return refusal
-    limit_length(exchange, rules.get("length"))
+    if "length" in rules:
+        limit_length(exchange, rules["length"])
     return None
 
 
@@ -102,7 +103,7 @@ def limit_length(exchange: Exchange, rule: FieldRule | None) -> None:
     if rule is None or rule.action is not FieldAction.CLAMP or rule.limit is None or field is None:
         return
     if not exchange.shadows(Code.FIELD_DENIED) and not any(use.field in MOST_TOKENS for use in inquiry.uses):
-        inquiry.document[field] = rule.limit
+        inquiry.edit()[field] = rule.limit
 
 
 def _unserved(name: str | None) -> Refusal:
@@ -143,7 +144,7 @@ def _note(exchange: Exchange, use: FieldUse, rule: FieldRule) -> None:
 
 def apply_rule(exchange: Exchange, use: FieldUse, rule: FieldRule) -> Refusal | None:
     """Apply one rule to one use: it is refused, stripped, clamped, or left alone; edits are made in the document."""
-    document = exchange.inquiry.document
+    document = exchange.inquiry.edit()
     if exchange.shadows(Code.FIELD_DENIED) and rule.action is not FieldAction.DENY:
         _note(exchange, use, rule)
         return None

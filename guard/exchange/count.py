@@ -5,6 +5,7 @@ from guard.exchange.identity import Assurance
 from guard.exchange.refusal import Code, Refusal
 from guard.usage.ledger import LedgerError, LedgerUnavailable
 from guard.usage.period import Kind
+from guard.usage.pseudonym import ALWAYS
 from guard.usage.reservation import Admission, Reservation
 from guard.usage.spool import SpoolError
 from guard.usage.thresholds import Limit
@@ -16,7 +17,7 @@ def reserve(exchange: Exchange) -> Refusal | None:
     Where only the ledger can tell, ``exchange.undecided`` is set: then ``ask_ledger`` has to decide before anything is
     forwarded.
     """
-    if exchange.model is None or not exchange.model.limits:
+    if exchange.model is None or not exchange.model.limited:
         return None
     counter, at_limit = exchange.services.counter, exchange.snapshot.at_limit
     now = exchange.identity.term.nearest(exchange.services.now())
@@ -86,17 +87,19 @@ def count(exchange: Exchange) -> Refusal | None:
     Counting does not depend on enforcement (invariant 3). A sighting that cannot be made durable refuses the answer in
     either mode: an answered user who is not counted is what Guard exists to prevent.
     """
-    services, model = exchange.services, exchange.model
+    services, model, identity = exchange.services, exchange.model, exchange.identity
     licenses = model.counted if model is not None else ()
     nobody: tuple[str, ...] = ()
-    if model is not None and model.people_only and exchange.identity.assurance is Assurance.CREDENTIAL:
+    if model is not None and model.people_only and identity.assurance is Assurance.CREDENTIAL:
         nobody = tuple(license for license in licenses if license in model.people_only)
         licenses = tuple(license for license in licenses if license not in model.people_only)
-    now = exchange.identity.term.nearest(services.now())
+    now = services.now()
+    if identity.term is not ALWAYS:
+        now = identity.term.nearest(now)
     try:
         if nobody:
             services.counter.sight(nobody, None, now)
-        if services.counter.sight(licenses, exchange.identity.key, now):
+        if services.counter.sight(licenses, identity.key, now):
             exchange.newcomer = True
             services.meter.first_sighting()
     except SpoolError as error:
@@ -106,7 +109,8 @@ def count(exchange: Exchange) -> Refusal | None:
         )
         return exchange.refused
     finally:
-        settle(exchange)
+        if exchange.reservation is not None:
+            settle(exchange)
     exchange.answered = True
     return None
 

@@ -1,12 +1,11 @@
 """May the answers be used for what the caller says it does with them? (declared purpose and entitlement, L2)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from guard.exchange.exchange import Exchange
 from guard.exchange.inquiry import Inquiry
 from guard.exchange.refusal import Code, Refusal
-from guard.exchange.snapshot import ModelPolicy
+from guard.exchange.snapshot import Bulk, ModelPolicy
 from guard.licensing.purpose import PLAIN, UNKNOWN, Purpose, narrow
 from guard.licensing.verdict import Verdict, stack_verdict
 
@@ -36,7 +35,9 @@ def entitle(exchange: Exchange) -> Refusal | None:
             return exchange.refuse(Refusal(403, Code.OUTPUT_USE, message))
         source = "tenant" if purpose == UNKNOWN else source
         purpose = bounded
-    for by, name, stated in _statements(exchange):
+    header = exchange.head.header(b"x-guard-purpose")
+    stating = header is not None or exchange.token_purpose is not None
+    for by, name, stated in _statements(exchange, header) if stating else ():
         try:
             narrowed = narrow(purpose, stated)
         except ValueError:
@@ -50,19 +51,19 @@ def entitle(exchange: Exchange) -> Refusal | None:
         source = by if Purpose.parse(stated).kind != UNKNOWN else source
         purpose = narrowed
     if purpose != exchange.identity.purpose:
-        exchange.identity = replace(exchange.identity, purpose=purpose)
-    if exchange.model is None:
+        exchange.identity = exchange.identity._replace(purpose=purpose)
+    model = exchange.model
+    if model is None:
         return None
     if purpose == UNKNOWN:
-        return _bulk(exchange, exchange.model)
-    return _judge(exchange, exchange.model, purpose, source)
+        return _bulk(exchange, model.bulk) if model.bulk is not None else None
+    return _judge(exchange, model, purpose, source)
 
 
-def _statements(exchange: Exchange) -> Iterator[tuple[str, str, str]]:
+def _statements(exchange: Exchange, header: str | None) -> Iterator[tuple[str, str, str]]:
     """Yield what the request itself states: (who, by what name a client knows it, what)."""
     if exchange.token_purpose is not None:
         yield "claim", "The purpose in the token", exchange.token_purpose
-    header = exchange.head.header(b"x-guard-purpose")
     if header is not None:
         yield "header", "x-guard-purpose", header
 
@@ -91,10 +92,9 @@ def _judge(exchange: Exchange, model: ModelPolicy, purpose: str, source: str) ->
     return None
 
 
-def _bulk(exchange: Exchange, model: ModelPolicy) -> Refusal | None:
+def _bulk(exchange: Exchange, bulk: Bulk) -> Refusal | None:
     """Refuse a bulk of answers of which nobody says what they are for, where something depends on it."""
-    bulk = model.bulk
-    if bulk is None or not in_bulk(exchange.inquiry, bulk.samples):
+    if not in_bulk(exchange.inquiry, bulk.samples):
         return None
     message = (
         "Answers in bulk (the batch route, several prompts in one request, or more than "
@@ -112,7 +112,7 @@ def in_bulk(inquiry: Inquiry, samples: int) -> bool:
     """
     if inquiry.surface == "batch" or inquiry.choices > samples:
         return True
-    return any(use.capability == "samples" and use.field in LISTS for use in inquiry.uses)
+    return bool(inquiry.uses) and any(use.capability == "samples" and use.field in LISTS for use in inquiry.uses)
 
 
 def _declare(exchange: Exchange, purpose: str, source: str, verdict: str, clause: str = "") -> None:

@@ -104,10 +104,12 @@ class Exchange:
     @property
     def marked(self) -> str:
         """The kinds of the parts that pass unread and are to be told of, in one line; mostly empty."""
+        if not self.unscanned:
+            return ""
         return ", ".join(sorted({part.kind for part, action in self.unscanned if action is PartAction.MARK}))
 
     @property
     def license(self) -> str:
         """The first license of the model's stack, for labels: ``undetermined`` where none is known."""
         model = self.named
-        return model.licenses[0].id if model is not None and model.licenses else "undetermined"
+        return model.label if model is not None else "undetermined"

@@ -11,7 +11,8 @@ from guard.exchange.identity import Assurance, Identity
 from guard.exchange.refusal import Code, Refusal
 from guard.exchange.snapshot import Assertion, IdentityPolicy
 from guard.exchange.tenant import Tenants
-from guard.usage.pseudonym import ALWAYS, normalize_subject, strip_session
+from guard.licensing.purpose import UNKNOWN
+from guard.usage.pseudonym import ALWAYS, Term, normalize_subject, strip_session
 
 BODY_FIELDS = ("user", "litellm_metadata.user", "metadata.user_id", "safety_identifier")
 """In the order gateways have made usual; ``prompt_cache_key`` is a conversation, never a person."""
@@ -42,35 +43,30 @@ def identify(exchange: Exchange) -> Refusal | None:
     6. ``body``: BODY_FIELDS, namespaced by the application's registered key.
     Else the credential itself, or nobody, as ``identity.unidentified`` says.
     """
-    policy = exchange.snapshot.identity
-    for name in SINGLE:
-        if exchange.head.header_count(name) > 1:
-            return exchange.refuse(_twice(name.decode()))
-    credential, other = _credentials(exchange)
-    verifiable = policy.verify_jwt is not None and "jwt" in policy.sources
-    token = credential if verifiable and credential and _looks_like_jwt(credential) else None
-    digest = digest_key(credential) if credential and token is None else None
-    if credential is not None and digest is not None:
-        refusal = _entitle(exchange, policy, credential, digest)
-        if refusal is not None:
-            return refusal
-    if other is not None:
+    policy, sent = exchange.snapshot.identity, exchange.head.last
+    if len(sent) < len(exchange.head.headers) and (doubled := _doubled(exchange)) is not None:
+        return exchange.refuse(doubled)
+    credential = token = key = other = None
+    if b"authorization" in sent or b"x-api-key" in sent:
+        credential, other = _credentials(exchange)
+        verifiable = policy.verify_jwt is not None and "jwt" in policy.sources
+        token = credential if verifiable and credential and _looks_like_jwt(credential) else None
+        key = credential if token is None else None
+    if policy.keys or policy.stored:
         # Two credentials: a registered key is known by either header, so that none hides it, and two are two senders.
-        refusal = _entitle(exchange, policy, other, digest_key(other))
-        if refusal is not None:
-            return refusal
+        for one in (key, other):
+            refusal = _entitle(exchange, policy, one) if one else None
+            if refusal is not None:
+                return refusal
     if exchange.snapshot.tenants is not None:
         refusal = _place(exchange, exchange.snapshot.tenants, token)
         if refusal is not None:
             return refusal
-    vouched = token is not None or (
-        credential is None and (_certificate(exchange) is not None or any(_asserted(exchange)))
-    )
-    if policy.registered_only and exchange.entitlement is None and not vouched:
+    if policy.registered_only and exchange.entitlement is None and not _vouched(exchange, credential, token):
         refusal = exchange.refuse(Refusal(401, Code.IDENTITY_REQUIRED, "A registered API key is required."))
         if refusal is not None:
             return refusal
-    for source in policy.sources:
+    for source in policy.asked:
         found = _SOURCES[source](exchange, token)
         if isinstance(found, Refusal):
             refusal = exchange.refuse(found)
@@ -78,12 +74,21 @@ def identify(exchange: Exchange) -> Refusal | None:
                 return refusal  # else it is only recorded: the next source may know the user, who is counted
         elif found:
             return None
-    return _unidentified(exchange, digest)
+    return _unidentified(exchange, key)
 
 
-def _entitle(exchange: Exchange, policy: IdentityPolicy, key: str, digest: str) -> Refusal | None:
+def _vouched(exchange: Exchange, credential: str | None, token: str | None) -> bool:
+    """Return whether something stands in for a registered key: a token, or, without a credential, a certificate or an
+    assertion.
+    """
+    return token is not None or (
+        credential is None and (_certificate(exchange) is not None or any(_asserted(exchange)))
+    )
+
+
+def _entitle(exchange: Exchange, policy: IdentityPolicy, key: str) -> Refusal | None:
     """Set what a registered key entitles to; refuse one that no longer is, and one beside another."""
-    registered = policy.keys.get(digest)
+    registered = policy.keys.get(digest_key(key)) if policy.keys else None
     if registered is None and policy.stored and key.startswith(PREFIX):
         known = policy.stored.get(key_id(key) or "")
         if known is not None and known[0].matches(key):
@@ -118,6 +123,10 @@ def _place(exchange: Exchange, tenants: Tenants, token: str | None) -> Refusal |
     if tenant is not None:
         exchange.tenant, exchange.snapshot = tenant, tenant.view(exchange.snapshot)
     return None
+
+
+def _doubled(exchange: Exchange) -> Refusal | None:
+    return next((_twice(name.decode()) for name in SINGLE if exchange.head.header_count(name) > 1), None)
 
 
 def _twice(name: str) -> Refusal:
@@ -210,10 +219,13 @@ def _from_key(exchange: Exchange, _: str | None) -> Refusal | bool:
 
 
 def _from_body(exchange: Exchange, _: str | None) -> Refusal | bool:
+    claimed = exchange.inquiry.claimed
+    if not claimed:
+        return False
     # Two applications may both have a user "1": ids sent in bodies live in the namespace of the application's key.
     namespace = f"app:{exchange.entitlement.name}" if exchange.entitlement is not None else ""
     for name in BODY_FIELDS:
-        value = exchange.inquiry.claimed.get(name)
+        value = claimed.get(name)
         # Gateways copy one field into another (LiteLLM ``metadata.user_id`` into ``user``), sessions and all.
         if value and _found(exchange, "body", Assurance.ASSERTED, namespace, strip_session(value)):
             return True
@@ -248,28 +260,22 @@ def _found(exchange: Exchange, source: str, assurance: Assurance, namespace: str
     normal = normalize_subject(subject)
     if normal is None:
         return False
-    entitlement, services = exchange.entitlement, exchange.services
+    services = exchange.services
     pseudonyms = services.pseudonyms.at(services.now())
-    exchange.identity = Identity(
-        source,
-        assurance,
-        pseudonyms.key(namespace, normal),
-        _tenant_name(exchange),
-        entitlement.purpose if entitlement else "unknown",
-        pseudonyms.term,
-    )
+    _identified(exchange, source, assurance, pseudonyms.key(namespace, normal), pseudonyms.term)
     return True
 
 
-def _tenant_name(exchange: Exchange) -> str | None:
-    """The tenant's name; without one, that of the registered key."""
-    if exchange.tenant is not None:
-        return exchange.tenant.name
-    return exchange.entitlement.name if exchange.entitlement is not None else None
+def _identified(exchange: Exchange, source: str, assurance: Assurance, key: int | None, term: Term) -> None:
+    """Set the identity, with what the policy knows of whoever sends for it: the tenant, or else the registered key."""
+    entitlement, tenant = exchange.entitlement, exchange.tenant
+    name = tenant.name if tenant is not None else entitlement.name if entitlement is not None else None
+    purpose = entitlement.purpose if entitlement is not None else UNKNOWN
+    exchange.identity = Identity(source, assurance, key, name, purpose, term)
 
 
-def _unidentified(exchange: Exchange, digest: str | None) -> Refusal | None:
-    policy, entitlement = exchange.snapshot.identity, exchange.entitlement
+def _unidentified(exchange: Exchange, credential: str | None) -> Refusal | None:
+    policy = exchange.snapshot.identity
     if policy.unidentified == "deny":
         refusal = exchange.refuse(
             Refusal(401, Code.IDENTITY_REQUIRED, "This service counts its users: the request names none.")
@@ -277,17 +283,13 @@ def _unidentified(exchange: Exchange, digest: str | None) -> Refusal | None:
         if refusal is not None:
             return refusal
     key, term = None, ALWAYS
-    if policy.unidentified == "credential" and digest is not None:
+    if policy.unidentified == "credential" and credential:
         pseudonyms = exchange.services.pseudonyms.at(exchange.services.now())
-        key, term = pseudonyms.key("credential", digest), pseudonyms.term
-    exchange.identity = Identity(
-        "credential" if key is not None else "none",
-        Assurance.CREDENTIAL if key is not None else Assurance.ANONYMOUS,
-        key,
-        _tenant_name(exchange),
-        entitlement.purpose if entitlement else "unknown",
-        term,
-    )
+        key, term = pseudonyms.key("credential", digest_key(credential)), pseudonyms.term
+    if key is not None:
+        _identified(exchange, "credential", Assurance.CREDENTIAL, key, term)
+    else:
+        _identified(exchange, "none", Assurance.ANONYMOUS, None, term)
     return None
 
 

@@ -1,7 +1,7 @@
 """Who sent a request, and how much that claim is worth."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from guard.usage.pseudonym import ALWAYS, Term
 
@@ -19,8 +19,7 @@ class Assurance(StrEnum):
     ANONYMOUS = "anonymous"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """The end user of a request. ``key`` is the 64-bit keyed pseudonym; the raw subject is never kept."""
 
     source: str

@@ -55,10 +55,13 @@ def observe(exchange: Exchange, served: "Sequence[ServedChoice]") -> None:
 
 def _said(exchange: Exchange, most: int) -> tuple[list[str], tuple[str, ...]]:
     """Return the last prompts of users, no more than ``most``, and all instructions."""
+    texts = exchange.texts
+    if len(texts) == 1 and texts[0].source is _USER and not texts[0].again:  # one message: nothing to choose from
+        return [ends(texts[0].text)], ()
     content: list[str] = []
     other: list[str] = []
     instructions: list[str] = []
-    for source, text, path, again in exchange.texts:
+    for source, text, path, again in texts:
         if source is _USER:
             if not again:
                 (content if ".content" in path else other).append(text)

@@ -59,49 +59,54 @@ def verdict(exchange: Exchange) -> Verdict:
         return Verdict.DENY
     if exchange.not_evaluated:
         return Verdict.NOT_EVALUATED
-    if exchange.shadowed or any(ruling.action >= Action.FLAG for _, _, ruling in exchange.findings):
+    if exchange.shadowed:
         return Verdict.FLAG
+    for _, _, ruling in exchange.findings:
+        if ruling.action >= Action.FLAG:
+            return Verdict.FLAG
     return Verdict.ALLOW
 
 
 def record(exchange: Exchange, ending: Ending, served: Sequence[ServedChoice] = ()) -> None:
     """Report the finished exchange; call exactly once, after the last byte left."""
-    meter, decided = exchange.services.meter, verdict(exchange)
-    refused = exchange.refused
+    services, decided = exchange.services, verdict(exchange)
+    meter, refused = services.meter, exchange.refused
     if refused is None and ending is Ending.UPSTREAM:
         # Nobody was denied anything by a rule, but nothing was served either: an alert must see it.
-        meter.request(Verdict.DENY.value, Code.UPSTREAM_UNAVAILABLE.value, exchange.license)
+        word, reason = Verdict.DENY.value, Code.UPSTREAM_UNAVAILABLE.value
     else:
-        meter.request(decided.value, refused.code.value if refused else ending.value, exchange.license)
+        # What ``value`` is read from: reading that itself costs as much as counting does.
+        word, reason = decided._value_, (ending if refused is None else refused.code)._value_
+    model = exchange.model
+    label = exchange.license if model is None else model.label
+    meter.exchanged(word, reason, label, exchange.identity.source, exchange.scanned)
     _identified(exchange)
     for direction, finding, ruling in exchange.findings:
         meter.finding(finding.category, direction.value, ruling.action.name.lower())
     for why in exchange.not_evaluated:
         meter.not_evaluated(why)
-    if exchange.scanned:
-        meter.parts("text", "scanned", exchange.scanned)
     for part, action in exchange.unscanned:
         meter.parts(part.kind.value, OUTCOMES[action], 1)
     for license, _ in exchange.unaccepted:
         meter.unaccepted(license)
-    audit, remarkable = exchange.services.audit, decided is not Verdict.ALLOW or ending is Ending.DRAINED
-    notable = remarkable or exchange.obligations or exchange.marked
-    if audit is not None and (notable or exchange.snapshot.every_decision):
+    audit, remarkable = services.audit, decided is not Verdict.ALLOW or ending is Ending.DRAINED
+    if audit is not None and (
+        remarkable or exchange.obligations or exchange.marked or exchange.snapshot.every_decision
+    ):
         audit.append("decision", facts(exchange, decided, ending))
-    if remarkable and exchange.services.notable is not None:
-        exchange.services.notable(exchange, decided, ending)
+    if remarkable and services.notable is not None:
+        services.notable(exchange, decided, ending)
     if exchange.trace is not None:
         exchange.trace.decided(exchange, decided, ending)
     if exchange.answered:
         _account(exchange, served)
     observe(exchange, served)
-    if exchange.services.candidate is not None:
-        exchange.services.candidate.offer(exchange)
+    if services.candidate is not None:
+        services.candidate.offer(exchange)
 
 
 def _identified(exchange: Exchange) -> None:
     services, identity = exchange.services, exchange.identity
-    services.meter.identity(identity.source)
     if identity.key is None:
         services.meter.unidentified()
     elif exchange.answered:
@@ -193,7 +198,11 @@ def _receipts(exchange: Exchange, served: Sequence[ServedChoice]) -> None:
     if provenance is None or model is None:
         return
     prompt = "\n".join(
-        segment.text for segment in exchange.texts if segment.source is not Source.TOOL_DEFINITION and not segment.again
+        [
+            segment.text
+            for segment in exchange.texts
+            if segment.source is not Source.TOOL_DEFINITION and not segment.again
+        ]
     )
     for choice in served:
         exchange.services.meter.receipt()

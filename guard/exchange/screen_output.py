@@ -41,6 +41,9 @@ class Screen(Protocol):
     def finish(self) -> None:
         """The text ends here."""
 
+    def whole(self, text: str) -> None:
+        """Do what ``feed`` of ``text`` and ``finish`` do, in one go; on a fresh screen only."""
+
 
 Channel = tuple[int, str]
 """A choice and the name of one of its growing texts (wire.dialect.Channel is one)."""
@@ -96,6 +99,23 @@ class OutputScreen:
         if screen.blocked is not None and channel[0] not in self._blocked:
             self._block(channel, screen)
 
+    def whole(self, channel: Channel, text: str) -> None:
+        """Screen ``text`` as all that there is of ``channel``: what ``feed`` and ``finish`` do, in one go."""
+        if channel not in self._screens:
+            screen = self._open(channel)
+            try:
+                screen.whole(text)
+            except Exception:  # noqa: BLE001 - what broke is told, and what becomes of it decided, by the road below
+                del self._screens[channel]
+            else:
+                if screen.masks.spans:
+                    self.masked.add(channel[0])
+                if screen.blocked is not None and channel[0] not in self._blocked:
+                    self._block(channel, screen)
+                return
+        self.feed(channel, text)
+        self.finish(channel)
+
     def cleared(self, channel: Channel) -> int:
         """Return how many characters of ``channel`` may be released."""
         screen = self._screens.get(channel)
@@ -125,7 +145,8 @@ class OutputScreen:
         if model is None:
             return
         for screen in self._screens.values():
-            note_output(self._exchange, model, self._blocking, screen.findings)
+            if findings := screen.findings:
+                note_output(self._exchange, model, self._blocking, findings)
 
     def _open(self, channel: Channel) -> Screen:
         name = channel[1]
@@ -210,6 +231,11 @@ class KeptOutputScreen(OutputScreen):
             self._exchange.answer.append((channel, None))
         super().finish(channel)
 
+    def whole(self, channel: Channel, text: str) -> None:
+        """Screen ``text`` as all that there is of ``channel``."""
+        self.feed(channel, text)
+        self.finish(channel)
+
 
 class _Unscreened:
     """Clears everything: flag rules fail open, and the exchange says not_evaluated."""
@@ -227,3 +253,7 @@ class _Unscreened:
 
     def finish(self) -> None:
         """Nothing is left to clear."""
+
+    def whole(self, text: str) -> None:
+        """Clear ``text``."""
+        self.feed(text)

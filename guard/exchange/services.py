@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 class Meter(Protocol):
     """Where the exchange reports what it did; every label is bounded."""
 
-    def request(self, decision: str, reason: str, license: str) -> None:
-        """Count one finished request."""
-
-    def identity(self, source: str) -> None:
-        """Count one identified request by the source that identified it."""
+    def exchanged(self, decision: str, reason: str, license: str, source: str, texts: int) -> None:
+        """Count one finished exchange: by what was decided and why, by the source of its identity, and the ``texts`` of
+        it that the rules read.
+        """
 
     @property
     def unidentified(self) -> Callable[[], None]:
@@ -47,7 +46,7 @@ class Meter(Protocol):
         """Count one check that could not be made."""
 
     def parts(self, kind: str, outcome: str, number: int) -> None:
-        """Count parts of requests by kind (``text`` or one that no rule reads) and what became of them."""
+        """Count parts of requests that no rule reads, by kind and what became of them."""
 
     def unaccepted(self, license: str) -> None:
         """Count one request of a caller for whom nobody accepted the terms of ``license``."""

@@ -110,6 +110,15 @@ class ModelPolicy:
     """What a license wants stated and nobody stated, where that refuses its requests."""
     bulk: Bulk | None = None
     """None where answers in bulk need no purpose: nothing depends on it, or the operator does not ask."""
+    limited: bool = field(init=False, compare=False, repr=False)
+    """True if some limit acts, so that a request has to be held against them."""
+    label: str = field(init=False, compare=False, repr=False)
+    """The first license of the stack, for labels of metrics: ``undetermined`` where none is known."""
+
+    def __post_init__(self) -> None:
+        """Note what every request would otherwise ask anew."""
+        object.__setattr__(self, "limited", any(limit.acts for limit in self.limits))
+        object.__setattr__(self, "label", self.licenses[0].id if self.licenses else "undetermined")
 
     def ruling(self, category: str, items: tuple[str, ...]) -> Ruling | None:
         """Return what is done about ``category``, citing what the finding is evidence of: ``items``, best first.
@@ -193,6 +202,20 @@ class IdentityPolicy:
     """Header in which a trusted hop names the tenant's namespace, where a tenant is known by one. Never forwarded."""
     terms: str = "warn"
     """``require``: callers without a recorded acceptance of terms that flow down are refused; ``warn``: noted."""
+    asked: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    """Those of ``sources`` that can name somebody here: a signature without a key to verify it by never does."""
+
+    def __post_init__(self) -> None:
+        """Note what every request would otherwise ask anew."""
+        able: dict[str, object] = {
+            "mtls": self.mtls,
+            "assertion": self.assertions,
+            "jwt": self.verify_jwt,
+            "trusted_header": self.trusted_headers,
+            "api_key": self.keys or self.stored,
+            "body": True,
+        }
+        object.__setattr__(self, "asked", tuple(source for source in self.sources if able[source]))
 
 
 @dataclass(frozen=True, slots=True)

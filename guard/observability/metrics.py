@@ -1,13 +1,16 @@
 """Every metric of the public contract, at a price the hot path can pay.
 
 Label children are looked up once and the innermost methods that count are kept: the library's own ``inc`` and
-``observe`` check on every call what cannot change. No label takes a user, a prompt or a free model name, and a family
+``observe`` check on every call what cannot change. What every request and chunk counts is added up in batches
+(``guard.observability.gathered``). No label takes a user, a prompt or a free model name, and a family
 that grows beyond ``MAX_SERIES`` counts what is new under ``other``.
 """
 
 import logging
 import time
+import weakref
 from bisect import bisect_left
+from collections import Counter as Times
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from guard.observability.gathered import Gathered
 from guard.observability.gauges import GAUGES
 
 log = logging.getLogger("guard.metrics")
@@ -22,6 +26,8 @@ log = logging.getLogger("guard.metrics")
 MAX_SERIES = 1000
 """Label combinations of one family; the rest share one whose labels all read ``other``."""
 OVERHEAD_BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 0.1, 1.0)
+PHASES = ("request", "response", "chunk")
+"""In which Guard adds time to an exchange."""
 HOLDBACK_BUCKETS = (1e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -61,6 +67,19 @@ def _observe(child: Any) -> Add:
     return observe
 
 
+def _observe_all(family: Histogram, *labels: str) -> Callable[[list[float]], None]:
+    """Return what observes many values in one child, made with the first of them, as ``Histogram.observe`` does."""
+
+    def observe_all(values: list[float]) -> None:
+        child: Any = family.labels(*labels) if labels else family
+        bounds: list[float] = child._upper_bounds  # noqa: SLF001 - as above, with observe()
+        child._sum.inc(sum(values))  # noqa: SLF001 - as above
+        for bucket, times in Times(bisect_left(bounds, value) for value in values).items():
+            child._buckets[bucket].inc(times)  # noqa: SLF001 - as above
+
+    return observe_all
+
+
 class Metrics:
     """The counters and histograms of one process, registered in ``registry``.
 
@@ -72,6 +91,11 @@ class Metrics:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)
 
+        gathered = Gathered()
+        registry.register(gathered)  # before the families: a scrape asks in this order
+        self._finalizer = weakref.finalize(self, gathered.gather)  # an ending process leaves its numbers to the others
+        self.gather: Callable[[], None] = gathered.gather
+        """Add up what waits; to be called every few seconds where others than a scrape of ``registry`` look."""
         self._requests = _Bound(
             counter("guard_requests_total", "Requests by decision.", "decision", "reason", "license"), _increment
         )
@@ -98,6 +122,7 @@ class Metrics:
         self._parts = _Bound(
             counter("guard_screen_parts_total", "Parts of requests by content type.", "type", "outcome"), _increment
         )
+        self._exchanged = gathered.taker(self._count_exchanged)
         self._unaccepted = _Bound(
             counter("guard_terms_unaccepted_total", "Requests of callers without a recorded acceptance.", "license"),
             _increment,
@@ -128,17 +153,17 @@ class Metrics:
         )
         self.receipt: Callable[[], None] = counter("guard_receipts_total", "Receipts for finished choices.").inc
         """Count one receipt."""
-        self._overhead = _Bound(
-            Histogram(
-                "guard_overhead_seconds", "Wall time Guard added.", ["phase"], registry=registry,
-                buckets=OVERHEAD_BUCKETS,
-            ),
-            _observe,
-        )  # fmt: skip
-        self.holdback: Add = _observe(
-            Histogram(
-                "guard_stream_holdback_seconds", "Time streamed text waited for its verdict.",
-                registry=registry, buckets=HOLDBACK_BUCKETS,
+        overhead = Histogram(
+            "guard_overhead_seconds", "Wall time Guard added.", ["phase"], registry=registry, buckets=OVERHEAD_BUCKETS
+        )
+        self.overhead_of: dict[str, Add] = {phase: gathered.taker(_observe_all(overhead, phase)) for phase in PHASES}
+        """What observes the wall time that Guard added, in seconds, by phase."""
+        self.holdback: Add = gathered.taker(
+            _observe_all(
+                Histogram(
+                    "guard_stream_holdback_seconds", "Time streamed text waited for its verdict.",
+                    registry=registry, buckets=HOLDBACK_BUCKETS,
+                )
             )
         )  # fmt: skip
         """Observe the seconds that a piece of streamed text waited for its verdict."""
@@ -164,9 +189,20 @@ class Metrics:
         """Count one finished request."""
         self._requests[decision, reason, license](1)
 
+    def exchanged(self, decision: str, reason: str, license: str, source: str, texts: int) -> None:
+        """Count one finished exchange, as ``request`` and ``identity`` do, and ``texts`` parts that the rules read."""
+        self._exchanged((decision, reason, license, source, texts))
+
+    def _count_exchanged(self, notes: list[tuple[str, str, str, str, int]]) -> None:
+        for (decision, reason, license, source, texts), times in Times(notes).items():
+            self._requests[decision, reason, license](times)
+            self._identities[(source,)](times)
+            if texts:
+                self._parts["text", "scanned"](texts * times)
+
     def overhead(self, phase: str, seconds: float) -> None:
-        """Observe the wall time Guard added in ``phase``: ``request``, ``response`` or ``chunk``."""
-        self._overhead[(phase,)](seconds)
+        """Observe the wall time Guard added in ``phase``: one of PHASES."""
+        self.overhead_of[phase](seconds)
 
     def identity(self, source: str) -> None:
         """Count one identified request by the source that identified it."""
@@ -236,12 +272,11 @@ class _View:
                 family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
                 yield family
             return
+        own = [family for family in self._registry.collect() if family.name in GAUGES]  # gathers what waits
         for family in MultiProcessCollector(None).collect():  # type: ignore[no-untyped-call]
             if family.name.startswith("guard_"):  # the host's own metrics are in the same files
                 yield family
-        for family in self._registry.collect():
-            if family.name in GAUGES:
-                yield family
+        yield from own
 
 
 def exposition(registry: CollectorRegistry) -> bytes:

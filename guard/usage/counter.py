@@ -30,7 +30,7 @@ class UsageCounter:
     """Counts distinct users per license and period; durable before ``sight`` returns; never discards.
 
     ``sight``, ``reserve``, ``ask``, ``settle`` and ``counts`` are synchronous and may be called from any thread; only
-    ``ask`` waits for the ledger. A thread of its own brings first sights from the spool to the ledger, every 50 ms.
+    ``ask`` waits for the ledger. A thread of its own brings first sights from the spool to the ledger, 50 ms after.
     Make one counter per process, after forking. ``clock`` gives epoch seconds; ``keep`` is the number of months whose
     users the ledger keeps. ``serve_unspooled``: where the spool cannot be written, sightings wait in memory for the
     ledger instead of failing the request. Raises LedgerError if spool and ledger do not fit together.
@@ -156,6 +156,7 @@ class UsageCounter:
                 for member in stack.members:
                     for tally in member.tallies:
                         tally.unidentified += 1
+            self._flusher.due()
             return False
         mask, seen = stack.mask, window.seen
         if (mask and seen.has(key, mask)) or not names:
@@ -178,6 +179,7 @@ class UsageCounter:
                 self.spool_error = error
                 held = self._hold(stack, key)
                 if held is None:
+                    self._flusher.due()  # it is to find out when there is room again
                     raise
                 fresh = held
             window.seen.add(key, sum(member.bit for member in stack.members))
@@ -188,6 +190,8 @@ class UsageCounter:
                     scarce = scarce or (tally.allowed is not None and tally.scarce)
         if scarce:
             self._flusher.nudge()
+        else:
+            self._flusher.due()
         return True
 
     def _hold(self, stack: Stack, key: int) -> list[Scope] | None:
@@ -316,6 +320,7 @@ class UsageCounter:
                 self._other = None
             self._courier.replay(now)
             self._spool.adopt(now)
+            self._flusher.due()  # what was adopted is brought by the next round
 
     def _expire(self, now: float) -> None:
         """Let periods that are over be forgotten, once an hour: not by a clock that is ahead for less than that."""
@@ -343,6 +348,7 @@ class UsageCounter:
                 self._other = new
             else:
                 self._window, self._other, self._unread = new, window, True
+                self._flusher.due()
             return new
 
     def _new_window(self, now: float) -> Window:

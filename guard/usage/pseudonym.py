@@ -15,12 +15,14 @@ from contextlib import suppress
 from hashlib import blake2b
 from math import inf, nextafter
 from pathlib import Path
+from struct import Struct
 from typing import NamedTuple, Protocol
 
 MAX_SUBJECT = 512
 """Characters; a longer subject is no identity but somebody's payload."""
 KEY_BYTES = 32
 _SEPARATOR = "\x1f"
+_NUMBER = Struct(">q")
 _PLACEHOLDERS = frozenset(
     {
         "",
@@ -40,6 +42,8 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _CLAUDE_CODE = re.compile(
     r"user_(?P<device>[0-9a-f]{64})_account_(?P<account>[0-9a-f-]{36})?_session_[0-9a-f-]{36}", re.IGNORECASE
 )
+_CLAUDE_CODE_LEAST = 123
+"""Characters that it matches at the least: without an account."""
 _MAX_METADATA = 4096
 _HEX_KEY = re.compile(rb"[0-9a-fA-F]{64}\s*")
 
@@ -111,7 +115,8 @@ class Pseudonymizer:
             raise ValueError("namespace contains U+001F, which separates it from the subject")
         digest = self._keyed.copy()
         digest.update(f"{namespace}{_SEPARATOR}{subject}".encode("utf-8", "surrogatepass"))
-        return int.from_bytes(digest.digest(), "big", signed=True) or 1  # 0 marks empty slots of the seen cache
+        number: int = _NUMBER.unpack(digest.digest())[0]
+        return number or 1  # 0 marks empty slots of the seen cache
 
 
 def normalize_subject(text: str) -> str | None:
@@ -125,7 +130,7 @@ def normalize_subject(text: str) -> str | None:
     if len(text) > MAX_SUBJECT:
         return None
     subject = unicodedata.normalize("NFC", text).strip()
-    if _EMAIL.fullmatch(subject):
+    if "@" in subject and _EMAIL.fullmatch(subject):
         subject = unicodedata.normalize("NFC", subject.casefold())
     if len(subject) > MAX_SUBJECT or subject.casefold() in _PLACEHOLDERS:
         return None
@@ -141,7 +146,7 @@ def strip_session(text: str) -> str:
     ``account_uuid`` and ``session_id``: the account if there is one, else the device, else nothing (``""``). Both
     forms give the same result for the same account. Any other text is returned as it is.
     """
-    if legacy := _CLAUDE_CODE.fullmatch(text):
+    if len(text) >= _CLAUDE_CODE_LEAST and (legacy := _CLAUDE_CODE.fullmatch(text)):
         return (legacy["account"] or legacy["device"]).lower()
     if not text.startswith("{") or len(text) > _MAX_METADATA:
         return text

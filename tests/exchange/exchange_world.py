@@ -132,6 +132,13 @@ class Notes:
 
         return note
 
+    def exchanged(self, decision, reason, license, source, texts):
+        """The meter's one note of a finished exchange, as the families that it is counted in."""
+        self.request(decision, reason, license)
+        self.identity(source)
+        if texts:
+            self.parts("text", "scanned", texts)
+
     def named(self, name):
         return [args or kwargs for called, args, kwargs in self.calls if called == name]
 

@@ -62,8 +62,8 @@ def test_a_list_of_prompts_is_as_many_requests_and_no_more_than_are_looked_at():
 
 
 @pytest.mark.parametrize("how", [
-    {"policy": False}, {"answered": False}, {"identity": replace(ALICE, key=None)},
-    {"identity": replace(ALICE, purpose="train:tiny")}, {"segments": [Segment(Source.SYSTEM, "alone", "system")]},
+    {"policy": False}, {"answered": False}, {"identity": ALICE._replace(key=None)},
+    {"identity": ALICE._replace(purpose="train:tiny")}, {"segments": [Segment(Source.SYSTEM, "alone", "system")]},
 ])  # fmt: skip
 def test_nobody_is_watched_who_need_not_be(how):
     assert observed(**how) == []

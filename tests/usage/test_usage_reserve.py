@@ -341,3 +341,12 @@ def test_a_crowd_at_the_last_places_fills_them_exactly(tmp_path):
     assert sum(verdicts) == 20
     assert store.users(Scope("2026-11", "qwen")) == 20
     store.close()
+
+
+@pytest.mark.parametrize("mode", list(AtLimit))
+def test_limits_none_of_which_acts_admit_everybody_and_hold_no_place(counter, ledger, mode):
+    """So nobody need ask (``ModelPolicy.limited``)."""
+    idle = (replace(limit(1), consequence="display_duty"), replace(limit(1), standing=False))
+    for key in (*range(1, 5), None):
+        assert counter.reserve(idle, key, mode, NOW) == Reservation(Admission.ADMITTED)
+    assert ledger.claims == 0

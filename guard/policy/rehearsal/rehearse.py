@@ -97,10 +97,7 @@ class _Unmetered:
 
     unidentified = first_sighting = receipt = staticmethod(lambda: None)
 
-    def request(self, decision: str, reason: str, license: str) -> None:
-        """Count nothing."""
-
-    def identity(self, source: str) -> None:
+    def exchanged(self, decision: str, reason: str, license: str, source: str, texts: int) -> None:
         """Count nothing."""
 
     def newcomer(self, source: str) -> None:
