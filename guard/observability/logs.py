@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from guard.policy.settings.observability import ObservabilityConfig
@@ -38,11 +39,15 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object per line: time (RFC 3339, UTC), level, logger, message, then what the line has beside it."""
+    """One object per line: time (RFC 3339, UTC), level, logger, message, then what the line has beside it.
 
-    def __init__(self, *, quoting: bool) -> None:
+    ``always`` are members that every line has.
+    """
+
+    def __init__(self, *, quoting: bool, always: Mapping[str, Any] = MappingProxyType({})) -> None:
         super().__init__()
         self._quoting = quoting
+        self._always = dict(always)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return ``record`` as one line without its end."""
@@ -52,6 +57,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._always,
         }
         given = record.__dict__
         line |= {name: given[name] for name in MEMBERS if given.get(name) is not None}
@@ -77,26 +83,30 @@ def trace_of(error: BaseException | None) -> str:
     return "\n".join(lines)
 
 
-def formatter(settings: ObservabilityConfig, prefix: str = "") -> logging.Formatter:
-    """Return what writes the lines as ``settings`` say; ``prefix`` is of lines for people."""
+def formatter(
+    settings: ObservabilityConfig, prefix: str = "", always: Mapping[str, Any] = MappingProxyType({})
+) -> logging.Formatter:
+    """Return what writes the lines as ``settings`` say; ``prefix`` is of lines for people, ``always`` of objects."""
     quoting = settings.log_level == "debug"
     return (
-        JsonFormatter(quoting=quoting)
+        JsonFormatter(quoting=quoting, always=always)
         if settings.log_format == "json"
         else TextFormatter(quoting=quoting, prefix=prefix)
     )
 
 
-def log_to(stream: TextIO, settings: ObservabilityConfig) -> None:
+def log_to(stream: TextIO, settings: ObservabilityConfig, worker: int | None = None) -> None:
     """Let the whole process log to ``stream``: Guard from the level set, everybody else from warnings.
 
-    Warnings and what ends a thread are logged too, so that every line has the same form.
+    Warnings and what ends a thread are logged too, so that every line has the same form. Where several processes write
+    to one stream every line has the number of its ``worker``.
     """
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter(settings))
+    named = ("", {}) if worker is None else (f"worker {worker}: ", {"worker": worker})
+    handler.setFormatter(formatter(settings, *named))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("guard").setLevel(LEVELS[settings.log_level])
-    # Each port is a uvicorn server that would tell of its start and end in the same words; Guard says both once.
+    # The admin port is a uvicorn server that would tell of its start and end; Guard says both once, of both ports.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     threading.excepthook = _thread_ended

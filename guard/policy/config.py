@@ -41,7 +41,9 @@ class Config(Section):
         default=None, description="PEM file with the authorities of an `https://` upstream."
     )
     upstream_connections: int = Field(
-        default=256, gt=0, description="Most connections to the inference server at a time."
+        default=256,
+        gt=0,
+        description="Most connections to the inference server at a time; several `workers` divide them.",
     )
     listen: Address = Field(
         default="127.0.0.1:8080", description="Where clients connect: `HOST:PORT` or `unix:///path`."
@@ -52,6 +54,13 @@ class Config(Section):
     admin_token_file: str | None = Field(
         default=None,
         description="File with the bearer token of the admin port; required when it listens beyond loopback.",
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes of `guard serve` that share the client port, the ledger and the state directory: one for "
+        "each core it may use.",
     )
     mode: Literal["enforce", "shadow"] = Field(
         default="enforce", description="`enforce` refuses; `shadow` only records."

@@ -30,6 +30,7 @@ HISTORY = 50
 
 STARTING: tuple[str, ...] = (
     "upstream", "upstream_timeouts", "upstream_ca", "upstream_connections", "listen", "admin", "admin_token_file",
+    "workers",
     "state_dir", "usage.ledger", "usage.zone", "usage.windows", "usage.keep", "usage.seen",
     "usage.fsync", "usage.disk_full", "identity.pseudonym_key_file", "outputs.receipts",
     "outputs.fingerprints", "outputs.segment_minutes", "outputs.keep_months", "outputs.upload", "evidence.audit",

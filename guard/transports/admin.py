@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -22,14 +23,21 @@ __all__ = ["AdminExposedError", "AdminRuntime", "build_admin", "read_token"]
 log = logging.getLogger("guard.admin")
 
 
-def build_admin(runtime: AdminRuntime, *, token: str | None, listen: str = "127.0.0.1:9090") -> Access:
+def build_admin(
+    runtime: AdminRuntime,
+    *,
+    token: str | None,
+    listen: str = "127.0.0.1:9090",
+    exposition: Callable[[], Awaitable[bytes]] | None = None,
+) -> Access:
     """Return the admin port's ASGI app, to be served on ``listen``.
 
-    Without a ``token`` it answers loopback only. Raises AdminExposedError for any other address without one.
+    ``exposition`` returns the metrics where they are more than those of ``runtime``'s registry. Without a ``token`` it
+    answers loopback only. Raises AdminExposedError for any other address without one.
     """
     sessions = Sessions(time.time)
     lookup = Lookup(runtime)
-    routes = [*Api(runtime, lookup).routes(), *Pages(runtime, lookup, sessions, token).routes()]
+    routes = [*Api(runtime, lookup, exposition).routes(), *Pages(runtime, lookup, sessions, token).routes()]
     app = Starlette(routes=routes, exception_handlers={BusyError: _busy, ClientDisconnect: _gone, Exception: _failed})
     app.router.redirect_slashes = False  # it would name the host that the request names, and http
     return Access(Fresh(app, runtime), listen=Address.parse(listen), token=token, sessions=sessions)

@@ -4,8 +4,8 @@ import asyncio
 from socket import socket
 from typing import Any, Self
 
-from guard.transports.listener import ADMIN_CONNECTIONS, Address, bind, close_silent, release
-from guard.transports.quiet import QuietServer
+from guard.transports.listener import Address, bind, release
+from guard.transports.quiet import ADMIN_CONNECTIONS, QuietServer
 
 
 class AdminPort:
@@ -16,13 +16,12 @@ class AdminPort:
         """Where it listens, with the port that was chosen for 0."""
         self._server, self._listener = server, listener
         self._serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-        self._sweeping = asyncio.ensure_future(close_silent(server.server_state.connections))
 
     @classmethod
     async def open(cls, app: Any, listen: str) -> Self:
         """Serve ``app`` on ``listen``. Raises StartupError if the address cannot be bound."""
         listener, address = bind(Address.parse(listen), "admin")
-        server = QuietServer(app, grace=1, lifespan="off", most=ADMIN_CONNECTIONS)
+        server = QuietServer(app, most=ADMIN_CONNECTIONS)
         port = cls(server, listener, address)
         await server.up.wait()
         return port
@@ -31,5 +30,4 @@ class AdminPort:
         """Answer what is under way and stop listening."""
         self._server.should_exit = True
         await self._serving
-        self._sweeping.cancel()
         release(self._listener, self.address)

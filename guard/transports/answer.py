@@ -12,10 +12,8 @@ What the server behind sends is one of these:
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
-
-import msgspec
 
 from guard.exchange.count import count
 from guard.exchange.exchange import Exchange
@@ -27,10 +25,9 @@ from guard.transports.beside import Beside, wants
 from guard.transports.failure import UpstreamError
 from guard.transports.finished import FinishedChecks
 from guard.transports.incoming import Incoming
-from guard.transports.notices import MEMBER, NONE, into_event, render
+from guard.transports.notices import NONE, into_event, into_object, render
 from guard.transports.reply import send_refusal, send_whole
 from guard.transports.runtime import Runtime
-from guard.wire.body import encode
 from guard.wire.dialect import AnswerStream, GarbledAnswer
 from guard.wire.surfaces import Surface
 
@@ -67,32 +64,40 @@ LARGEST_ERROR = 256 * 1024
 class GuardedAnswer:
     """The ``send`` of the server behind, for one exchange."""
 
+    # What an answer begins with is kept here, once for all of them.
+    _status = 0
+    _headers: Sequence[tuple[bytes, bytes]] = ()
+    """Those of the server behind that are passed on."""
+    _stream: AnswerStream | None = None
+    _beside: Beside | None = None
+    """None where no check runs beside the call, and once all that hold have spoken."""
+    _finished: FinishedChecks | None = None
+    _parts: list[bytes] | None = None
+    """What came of a body that is read whole, if it came in pieces."""
+    _size = 0
+    _begun = False
+    _done = False
+    _held_since = 0.0
+    _served: Sequence[ServedChoice] = ()
+    _ending = Ending.SERVED
+    _notices = NONE
+    _member = b""
+    """What the first event, or the answer, is still to carry."""
+
     def __init__(self, surface: Surface, exchange: Exchange, send: Send, incoming: Incoming, runtime: Runtime) -> None:
         self._surface = surface
         self._exchange = exchange
         self._out = send
         self._incoming = incoming
         self._runtime = runtime
-        self._limit = exchange.snapshot.surface.max_answer
         self._screen = OutputScreen(exchange) if exchange.services.candidate is None else KeptOutputScreen(exchange)
-        self._status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._stream: AnswerStream | None = None
-        self._beside: Beside | None = None
-        """None where no check runs beside the call, and once all that hold have spoken."""
-        self._finished = FinishedChecks(exchange, runtime.late) if exchange.services.answer_assessors else None
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._begun = False
-        self._done = False
-        self._held_since = 0.0
-        self._served: Sequence[ServedChoice] = ()
-        self._ending = Ending.SERVED
+        if exchange.services.answer_assessors:
+            self._finished = FinishedChecks(exchange, runtime.late)
         model = exchange.model
-        carriers = exchange.snapshot.surface.notice_carriers
-        self._notices = render(model.notices) if model is not None and model.notices else NONE
-        self._member = self._notices.member if "body" in carriers else b""
-        """What the first event, or the answer, is still to carry."""
+        if model is not None and model.notices:
+            self._notices = render(model.notices)
+            if "body" in exchange.snapshot.surface.notice_carriers:
+                self._member = self._notices.member
 
     async def cut_short(self) -> None:
         """End the answer although it is not whole, because Guard has to end: 503 before its first byte, the protocol's
@@ -110,7 +115,9 @@ class GuardedAnswer:
 
     async def run(self, app: Callable[..., Awaitable[None]], scope: Scope) -> None:
         """Let ``app`` answer through this object, and end the answer correctly whatever becomes of it."""
-        beside = self._beside = self._assess()
+        beside = self._assess() if self._exchange.services.assessors else None
+        if beside is not None:
+            self._beside = beside
         try:
             await app(scope, self._incoming, self._send)
             if self._beside is not None:
@@ -172,41 +179,58 @@ class GuardedAnswer:
             await self._verdict(self._beside)
         if self._done:
             return
-        if message["type"] == "http.response.start":
-            await self._start(message)
-        elif message["type"] == "http.response.body":
-            await self._body(message.get("body", b""), bool(message.get("more_body", False)))
+        kind = message["type"]
+        if kind == "http.response.body":
+            data, more = message.get("body", b""), bool(message.get("more_body", False))
+            if self._stream is not None:
+                await self._stream_on(self._stream, data, more)
+            else:
+                await self._body(data, more)
+        elif kind == "http.response.start":
+            unfit = self._start(message["status"], message.get("headers", ()))
+            if unfit:
+                await self._break_off(502, unfit)
 
-    async def _start(self, message: Message) -> None:
-        self._status = message["status"]
-        self._headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-        kind = next((value for name, value in self._headers if name == b"content-type"), b"")
-        if 200 <= self._status < 300:
-            if kind.startswith(b"text/event-stream"):
-                if not self._exchange.inquiry.stream:
-                    await self._break_off(502, "an event stream that nobody asked for")
-                    return
-                self._stream = self._surface.open_stream(self._exchange.inquiry, self._screen)
-            elif not kind.startswith(b"application/json"):
-                await self._break_off(502, "an answer that is neither JSON nor an event stream")
-        elif self._status < 400:
-            await self._break_off(502, f"status {self._status}")
+    def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Take the head of the server's answer; return why it is not one to go on with, mostly nothing."""
+        self._status = status
+        kind, kept = None, []
+        for given, value in headers:
+            name = given.lower()
+            if name == b"content-type" and kind is None:
+                kind = value
+            if name not in DROPPED:
+                kept.append((name, value))
+        self._headers = kept
+        kind = kind or b""
+        if 200 <= status < 300:
+            if kind.startswith(b"application/json"):
+                return ""
+            if not kind.startswith(b"text/event-stream"):
+                return "an answer that is neither JSON nor an event stream"
+            if not self._exchange.inquiry.stream:
+                return "an event stream that nobody asked for"
+            self._stream = self._surface.open_stream(self._exchange.inquiry, self._screen)
+        elif status < 400:
+            return f"status {status}"
+        return ""
 
     async def _body(self, data: bytes, more: bool) -> None:
-        if self._stream is not None:
-            await self._stream_on(self._stream, data, more)
-            return
         self._size += len(data)
-        if self._size > (self._limit if self._status < 300 else LARGEST_ERROR):
+        if self._size > (self._exchange.snapshot.surface.max_answer if self._status < 300 else LARGEST_ERROR):
             await self._break_off(502, f"an answer of more than {self._size} bytes")
             return
-        self._parts.append(data)
-        if more:
-            return
+        if more or self._parts is not None:
+            if self._parts is None:
+                self._parts = []
+            self._parts.append(data)
+            if more:
+                return
+            data = b"".join(self._parts)
         if self._status < 300:
-            await self._whole(b"".join(self._parts))
+            await self._whole(data)
         else:
-            await self._error(b"".join(self._parts))
+            await self._error(data)
 
     async def _stream_on(self, stream: AnswerStream, data: bytes, more: bool) -> None:
         began = time.perf_counter()
@@ -228,7 +252,7 @@ class GuardedAnswer:
             if self._exchange.trace is not None:
                 self._exchange.trace.held(now - self._held_since)
             self._held_since = 0.0
-        if not await self._begin():
+        if not self._begun and not await self._begin():
             return
         if self._member:
             with_notices = into_event(out, self._member)
@@ -243,17 +267,11 @@ class GuardedAnswer:
         surface, inquiry = self._surface, self._exchange.inquiry
         began = time.perf_counter()
         try:
-            answer = msgspec.json.decode(raw)
-            if not isinstance(answer, dict):
-                raise GarbledAnswer("an answer that is not a JSON object")
-            answer = surface.screen_answer(inquiry, answer, self._screen)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            await self._break_off(502, f"an answer that is not JSON: {type(error).__name__}")
-            return
+            body, answered = surface.screen(inquiry, raw, self._screen)
         except GarbledAnswer as error:
             await self._break_off(502, str(error))
             return
-        self._served = [ServedChoice(*choice) for choice in surface.answered(answer)]
+        self._served = [ServedChoice(*choice) for choice in answered]
         if self._finished is not None:
             refusal = await self._finished.verdict(self._served)
             if self._done:  # cut short meanwhile
@@ -264,33 +282,29 @@ class GuardedAnswer:
                 await self._refuse(refusal)
                 return
         if self._member:
-            answer[MEMBER] = self._notices.facts
-        body = encode(answer)
+            body = into_object(body, self._member)
         self._runtime.metrics.overhead("response", time.perf_counter() - began)
-        if await self._begin((b"content-length", str(len(body)).encode())):
+        if await self._begin((b"content-length", b"%d" % len(body))):
             await self._out({"type": "http.response.body", "body": body, "more_body": False})
             self._done = True
 
     async def _begin(self, *extra: tuple[bytes, bytes]) -> bool:
         """Count the user, then send the head of a 2xx; False if a refusal went out because nobody could be counted."""
-        if self._begun:
-            return True
-        refusal = count(self._exchange)
+        exchange = self._exchange
+        refusal = count(exchange)
         if refusal is not None:
             await self._refuse(refusal)
             return False
-        services = self._exchange.services
+        services = exchange.services
         if (counted := services.provenance or services.unrecorded) is not None:
             counted.begun()
-        headers = [pair for pair in self._headers if pair[0] not in DROPPED]
-        headers.append((b"x-guard-reference", self._exchange.head.reference.encode()))
-        headers.extend(extra)
+        headers = [*self._headers, (b"x-guard-reference", exchange.head.reference.encode()), *extra]
         receipts = self._receipts()
         if receipts is not None:
             headers.append((b"x-guard-receipt", receipts.encode()))
-        if self._exchange.marked:
-            headers.append((b"x-guard-unscanned", self._exchange.marked.encode()))
-        if "header" in self._exchange.snapshot.surface.notice_carriers:
+        if exchange.unscanned and exchange.marked:
+            headers.append((b"x-guard-unscanned", exchange.marked.encode()))
+        if self._notices is not NONE and "header" in exchange.snapshot.surface.notice_carriers:
             headers.extend(self._notices.headers)
         self._begun = True
         await self._out({"type": "http.response.start", "status": self._status, "headers": headers})
@@ -309,9 +323,11 @@ class GuardedAnswer:
             await self._refuse(self._unavailable(status))
             return
         self._begun = self._done = True
-        headers = [pair for pair in self._headers if pair[0] not in DROPPED]
-        headers.append((b"x-guard-reference", self._exchange.head.reference.encode()))
-        headers.append((b"content-length", str(len(raw)).encode()))
+        headers = [
+            *self._headers,
+            (b"x-guard-reference", self._exchange.head.reference.encode()),
+            (b"content-length", b"%d" % len(raw)),
+        ]
         await send_whole(self._out, self._status, headers, raw)
 
     async def _break_off(self, status: int, why: str) -> None:

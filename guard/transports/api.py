@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -27,10 +28,12 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Api:
-    """Answers for ``runtime``."""
+    """Answers for ``runtime``; its metrics are those of ``scrape``, or of its registry."""
 
-    def __init__(self, runtime: AdminRuntime, lookup: Lookup) -> None:
-        self._runtime, self._lookup = runtime, lookup
+    def __init__(
+        self, runtime: AdminRuntime, lookup: Lookup, scrape: Callable[[], Awaitable[bytes]] | None = None
+    ) -> None:
+        self._runtime, self._lookup, self._scrape = runtime, lookup, scrape
         self._exporting = asyncio.Lock()
 
     def routes(self) -> list[Route]:
@@ -55,7 +58,8 @@ class Api:
 
     async def metrics(self, _: Request) -> Response:
         """The metrics in Prometheus' text format."""
-        return Response(exposition(self._runtime.registry), media_type=METRICS_TYPE)
+        text = exposition(self._runtime.registry) if self._scrape is None else await self._scrape()
+        return Response(text, media_type=METRICS_TYPE)
 
     async def healthz(self, _: Request) -> Response:
         """200: the process lives."""

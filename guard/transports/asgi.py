@@ -27,6 +27,7 @@ from guard.exchange.screen_prompt import unavailable
 from guard.exchange.trace import step
 from guard.screening.segments import Segment, Source
 from guard.transports.answer import GuardedAnswer
+from guard.transports.disconnect import EXTENSION, disconnect_of
 from guard.transports.incoming import BodyTooLarge, ClientGone, Crowded, Incoming, read_body
 from guard.transports.inner import ask
 from guard.transports.passthrough import pass_through
@@ -34,7 +35,6 @@ from guard.transports.reference import new_reference
 from guard.transports.reply import send_refusal
 from guard.transports.runtime import Runtime
 from guard.wire import refusals, surfaces
-from guard.wire.body import decode
 from guard.wire.dialect import Malformed
 from guard.wire.requests.masking import mask_prompt
 
@@ -88,7 +88,14 @@ class GuardMiddleware:
         """Serve one ASGI scope."""
         kind = scope["type"]
         if kind == "http":
-            await self._http(scope, receive, send)
+            started = time.perf_counter()
+            headers = tuple(scope["headers"])
+            head = Head(scope["method"], scope["path"], headers, self._peer(scope, headers), new_reference(), started)
+            match = surfaces.match(head.method, head.path)
+            if self.runtime.tracing is None:
+                await self._answer(match, head, scope, receive, send, None)
+            else:
+                await self._traced(match, head, scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(scope, receive, send)
         elif kind == "websocket":
@@ -126,22 +133,16 @@ class GuardMiddleware:
                 return
             raise
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
-        headers = tuple(scope["headers"])
-        head = Head(scope["method"], scope["path"], headers, self._peer(scope, headers), new_reference(), started)
-        match = surfaces.match(head.method, head.path)
+    async def _traced(self, match: surfaces.Match, head: Head, scope: Scope, receive: Receive, send: Send) -> None:
         tracing = self.runtime.tracing
-        if tracing is None:
-            await self._answer(match, head, scope, receive, send, None)
-            return
+        assert tracing is not None, "whoever calls this has looked"
         trace = tracing.begin(head, None if isinstance(match, surfaces.Refused) else head.path)
         try:
             await self._answer(match, head, scope, receive, trace.watching(send), trace)
         finally:
             trace.end()
 
-    async def _answer(
+    def _answer(
         self,
         match: surfaces.Match,
         head: Head,
@@ -149,16 +150,16 @@ class GuardMiddleware:
         receive: Receive,
         send: Send,
         trace: "RequestTrace | None",
-    ) -> None:
+    ) -> Awaitable[None]:
+        """Return what answers a request, to be awaited at once."""
         if isinstance(match, surfaces.Refused):
-            await self._turn_away(head, send, match.denial, trace, match.allow)
-        elif match.optional is not None and match.optional not in self.runtime.snapshot.surface.enabled:
-            await self._turn_away(head, send, match.closed(), trace)
-        elif isinstance(match, surfaces.Passthrough):
+            return self._turn_away(head, send, match.denial, trace, match.allow)
+        if match.optional is not None and match.optional not in self.runtime.snapshot.surface.enabled:
+            return self._turn_away(head, send, match.closed(), trace)
+        if isinstance(match, surfaces.Passthrough):
             app = self.app if trace is None else trace.around(self.app)
-            await pass_through(app, match, head, scope, receive, send, self.runtime)
-        else:
-            await self._serve(match, head, scope, receive, send, trace)
+            return pass_through(app, match, head, scope, receive, send, self.runtime)
+        return self._serve(match, head, scope, receive, send, trace)
 
     def _peer(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> str:
         """Return the address of the hop that sent the request; empty where a header may have written it."""
@@ -191,15 +192,19 @@ class GuardMiddleware:
         body = b""
         try:
             raw = await read_body(head, receive, limits.max_body)
-            document = decode(raw, head.header(b"content-type"), max_depth=limits.max_depth)
-            exchange = Exchange(snapshot, services, head, surface.parse(document))
+            inquiry = surface.read(raw, head.header(b"content-type"), max_depth=limits.max_depth)
+            exchange = Exchange(snapshot, services, head, inquiry)
             if trace is not None and trace.recording:
                 exchange.trace = trace
-            refusal = await self._decide(exchange, app, scope)
+            refusal = walk(exchange, BEFORE_TEXT)
+            if refusal is None and (exchange.undecided or inquiry.token_prompts):
+                refusal = await self._find_out(exchange, app, scope)
+            if refusal is None:
+                refusal = _read_prompt(exchange)
             if refusal is None and exchange.masking:
                 refusal = mask_prompt(exchange, surface.parse)
             if refusal is None:
-                body = surface.encode(exchange.inquiry.document)
+                body = surface.write(exchange.inquiry)
         except ClientGone:
             return
         except (Malformed, BodyTooLarge, Crowded, RecursionError) as error:
@@ -214,30 +219,30 @@ class GuardMiddleware:
                     trace.refused(refusal)
                 await self._refuse(surface, head, send, exchange, refusal)
                 return
-            incoming = Incoming(body, receive)
+            incoming = Incoming(body, receive, disconnect_of(scope))
             answer = GuardedAnswer(surface, exchange, send, incoming, self.runtime)
             self.runtime.metrics.overhead("request", time.perf_counter() - head.started)
             self._answers.add(answer)
             try:
-                await answer.run(app, self._forwarded(scope, exchange, body))
+                await answer.run(app, self._forwarded(scope, exchange, incoming, len(body)))
             finally:
                 self._answers.discard(answer)
+                incoming.close()
         finally:
             if exchange is not None:
                 settle(exchange)
 
-    async def _decide(self, exchange: Exchange, app: ASGIApp, scope: Scope) -> Refusal | None:
-        """Walk the steps; token prompts are turned into text between those that need none and those that read it."""
-        refusal = walk(exchange, BEFORE_TEXT)
-        if refusal is None and exchange.undecided:
+    async def _find_out(self, exchange: Exchange, app: ASGIApp, scope: Scope) -> Refusal | None:
+        """Do what has to be waited for between the steps that need no text and those that read it: only the ledger may
+        know whether the user is served, only the server behind what token ids say.
+        """
+        refusal = None
+        if exchange.undecided:
             with step(exchange.trace, "ask_ledger"):
                 refusal = await _asked(exchange)
         if refusal is None and exchange.inquiry.token_prompts:
             refusal = await self._detokenize(exchange, app, scope)
-        if exchange.trace is None:
-            return refusal or walk(exchange, BEFORE_FORWARD)
-        with exchange.trace.step("screen_prompt"):
-            return refusal or walk(exchange, BEFORE_FORWARD)
+        return refusal
 
     async def _refuse(
         self, surface: surfaces.Surface, head: Head, send: Send, exchange: Exchange | None, refusal: Refusal
@@ -250,9 +255,9 @@ class GuardMiddleware:
             exchange.refused = refusal
             record(exchange, Ending.REFUSED)
 
-    def _forwarded(self, scope: Scope, exchange: Exchange, body: bytes) -> Scope:
-        """Return the scope for the server behind: known headers without Guard's own keys, our body's, identity
-        headers of trusted hops only.
+    def _forwarded(self, scope: Scope, exchange: Exchange, incoming: Incoming, size: int) -> Scope:
+        """Return the scope for the server behind: known headers without Guard's own keys, those of our body of ``size``
+        bytes, identity headers of trusted hops only.
         """
         policy, head = exchange.snapshot.identity, exchange.head
         kept = FORWARDED
@@ -262,17 +267,23 @@ class GuardMiddleware:
             kept = kept - {policy.namespace_header}
         if policy.assertions:
             kept = kept - {assertion.header for assertion in policy.assertions}
-        headers = without_own_keys(policy, ((name, value) for name, value in head.headers if name in kept))
-        headers.append((b"content-type", b"application/json"))
-        headers.append((b"content-length", str(len(body)).encode()))
-        return {**scope, "headers": headers, "query_string": b""}
+        headers = [pair for pair in head.headers if pair[0] in kept]
+        if policy.stored:
+            headers = without_own_keys(policy, headers)
+        headers.append(_JSON)
+        headers.append((b"content-length", b"%d" % size))
+        forwarded = {**scope, "headers": headers, "query_string": b""}
+        if incoming.told:
+            forwarded["extensions"] = {EXTENSION: incoming.over}
+        return forwarded
 
     async def _detokenize(self, exchange: Exchange, app: ASGIApp, scope: Scope) -> Refusal | None:
         """Add the text of prompts given as token ids to the segments, or refuse: ids bypass every text rule."""
         if len(exchange.inquiry.token_prompts) > MOST_TOKEN_PROMPTS:
             message = f"Too many prompts of token ids; allowed: {MOST_TOKEN_PROMPTS}."
             return exchange.refuse(Refusal(400, Code.MALFORMED, message))
-        asking = {**scope, "headers": without_own_keys(exchange.snapshot.identity, exchange.head.headers)}
+        headers = without_own_keys(exchange.snapshot.identity, exchange.head.headers)
+        asking = {**scope, "headers": headers, "extensions": {}}
         for index, tokens in enumerate(exchange.inquiry.token_prompts):
             query: dict[str, Any] = {"tokens": tokens}
             if exchange.inquiry.model is not None:
@@ -286,6 +297,16 @@ class GuardMiddleware:
                 )
             exchange.inquiry.segments.append(Segment(Source.USER, text, f"prompt[{index}]"))
         return None
+
+
+_JSON = (b"content-type", b"application/json")
+
+
+def _read_prompt(exchange: Exchange) -> Refusal | None:
+    if exchange.trace is None:
+        return walk(exchange, BEFORE_FORWARD)
+    with exchange.trace.step("screen_prompt"):
+        return walk(exchange, BEFORE_FORWARD)
 
 
 _ASKING = ThreadPoolExecutor(8, "guard-ask")

@@ -13,6 +13,8 @@ HEAD_LIMIT = 64 * 1024
 """Bytes of a head, of trailers, or of any run of bytes that adds nothing to the answer."""
 HIGH_WATER = 256 * 1024
 """Unread bytes above which the socket is not read any further."""
+ONE_WRITE = 64 * 1024
+"""Bytes of a body up to which it costs less to put it behind the head than to write the two side by side."""
 _BODILESS = frozenset({204, 304})
 
 
@@ -105,10 +107,10 @@ class Connection(asyncio.Protocol):
         self._begun = self._ended = False
         self._head_size = self._unproductive = 0
         self._reason = ""
-        if body:
-            self._transport.writelines((head, body))
+        if len(body) < ONE_WRITE:
+            self._transport.write(head + body)
         else:
-            self._transport.write(head)
+            self._transport.writelines((head, body))
         try:
             while not response.status and response.error is None:
                 await self.wait()
@@ -119,11 +121,11 @@ class Connection(asyncio.Protocol):
             raise response.error
         return response
 
-    async def wait(self) -> None:
-        """Return when something has happened to the response."""
+    def wait(self) -> "asyncio.Future[None]":
+        """Return what is done when something has happened to the response."""
         waiter = self._waiter = self._loop.create_future()
         self._ticks = 0
-        await waiter
+        return waiter
 
     def resume(self) -> None:
         """Read from the socket again after its bytes were taken."""

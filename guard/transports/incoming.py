@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from guard.exchange.head import Head
+from guard.transports.disconnect import Disconnect
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -83,22 +84,38 @@ class Incoming:
     """The ``receive`` of the server behind: one request message, then silence until the client leaves or we cut.
 
     Answering ``http.disconnect`` early would make vLLM abort; never answering it would let it generate for nobody.
+    ``told`` is the client's Disconnect, None where only ``receive`` tells. Whoever makes one closes it.
     """
 
-    __slots__ = ("_body", "_cut", "_receive", "gone")
+    __slots__ = ("_body", "_client", "_receive", "gone", "over")
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
+    def __init__(self, body: bytes, receive: Receive, told: Disconnect | None = None) -> None:
         self._body: bytes | None = body
         self._receive = receive
-        self._cut: asyncio.Future[None] | None = None
+        self._client = told
         self.gone = False
         """True once the client has disconnected."""
+        self.over = Disconnect()
+        """What the server behind is told: that the client has gone, or that we cut it off."""
+        if told is not None:
+            if told.gone:
+                self._left()
+            else:
+                told.watch(self._left)
+
+    @property
+    def told(self) -> bool:
+        """True if ``over`` tells all: nobody has to wait in here."""
+        return self._client is not None
 
     def cut(self) -> None:
         """Tell the server behind that nobody listens any more."""
-        cut = self._cutting()
-        if not cut.done():
-            cut.set_result(None)
+        self.over.leave()
+
+    def close(self) -> None:
+        """Listen to the client no longer. Idempotent."""
+        if self._client is not None:
+            self._client.forget(self._left)
 
     async def __call__(self) -> Message:
         """Return the next ASGI message for the server behind."""
@@ -110,20 +127,40 @@ class Incoming:
 
     async def left(self) -> None:
         """Return when the client has gone, or the server behind was cut off; the request message stays unread."""
-        cut = self._cutting()
-        if self.gone or cut.done():
+        if self.over.gone:
             return
-        listener = asyncio.ensure_future(self._receive())
-        try:
-            await asyncio.wait((listener, cut), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not listener.done():
-                listener.cancel()
-        if listener.done() and not listener.cancelled():
-            listener.result()
-            self.gone = self.gone or not cut.done()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def _cutting(self) -> "asyncio.Future[None]":
-        if self._cut is None:
-            self._cut = asyncio.get_running_loop().create_future()
-        return self._cut
+        def end(error: BaseException | None = None) -> None:
+            if waiter.done():
+                return
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+
+        def heard(receiving: "asyncio.Future[Message]") -> None:
+            if receiving.cancelled():
+                return
+            error = receiving.exception()
+            if error is None:
+                self._left()
+            else:
+                end(error)
+
+        self.over.watch(end)
+        listener = None
+        if self._client is None:
+            listener = asyncio.ensure_future(self._receive())
+            listener.add_done_callback(heard)
+        try:
+            await waiter
+        finally:
+            self.over.forget(end)
+            if listener is not None:
+                listener.cancel()
+
+    def _left(self) -> None:
+        if not self.over.gone:
+            self.gone = True
+            self.over.leave()

@@ -13,12 +13,15 @@ MOST = 256
 
 
 class Instance:
-    """The lowest free slot of ``state_dir``, held by a lock for as long as this object lives."""
+    """The lowest free slot of ``state_dir`` from ``first`` on, held by a lock for as long as this object lives.
 
-    def __init__(self, state_dir: Path) -> None:
+    A worker begins with its own number, so that it goes on with its own files however the others come and go.
+    """
+
+    def __init__(self, state_dir: Path, first: int = 0) -> None:
         directory = state_dir / "instances"
         directory.mkdir(parents=True, exist_ok=True)
-        for number in range(MOST):
+        for number in range(first, MOST):
             descriptor = os.open(directory / f"guard-{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

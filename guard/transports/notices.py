@@ -15,21 +15,20 @@ class Rendered(NamedTuple):
     """Notices as they leave."""
 
     headers: tuple[tuple[bytes, bytes], ...]
-    facts: list[dict[str, str]]
     member: bytes
-    """``"guard_notices":[...],`` as it is put behind the first brace of an event."""
+    """``"guard_notices":[...],`` as it is put behind the first brace of an event or an answer."""
 
 
-NONE = Rendered((), [], b"")
+NONE = Rendered((), b"")
 """Of a model without notices."""
 
 
 @lru_cache(maxsize=256)
 def render(notices: tuple[Notice, ...]) -> Rendered:
-    """Return ``notices`` as headers, as JSON, and as the bytes of a JSON member; made once per policy."""
+    """Return ``notices`` as headers and as the bytes of a JSON member; made once per policy."""
     facts = [notice._asdict() for notice in notices]
     headers = tuple((b"x-guard-notice", notice.text.encode("ascii")) for notice in notices)
-    return Rendered(headers, facts, f'"{MEMBER}":'.encode() + msgspec.json.encode(facts) + b",")
+    return Rendered(headers, f'"{MEMBER}":'.encode() + msgspec.json.encode(facts) + b",")
 
 
 def into_event(out: bytes, member: bytes) -> bytes | None:
@@ -44,3 +43,10 @@ def into_event(out: bytes, member: bytes) -> bytes | None:
     if out[behind : behind + 1] == b"}":
         return None
     return out[:behind] + member + out[behind:]
+
+
+def into_object(body: bytes, member: bytes) -> bytes:
+    """Return ``body``, a JSON object that begins with its brace, with ``member`` behind it."""
+    if body == b"{}":
+        return b"{" + member.removesuffix(b",") + b"}"
+    return body[:1] + member + body[1:]

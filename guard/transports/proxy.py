@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
-from guard.transports.disconnect import DisconnectWatch
+from guard.transports.disconnect import DisconnectWatch, disconnect_of
 from guard.transports.upstream import Response, Upstream, UpstreamBroken, UpstreamError, UpstreamGarbled
 
 Scope = MutableMapping[str, Any]
@@ -57,7 +57,7 @@ class ProxyApp:
             return
         task = asyncio.current_task()
         assert task is not None, "an ASGI app runs in a task"
-        watch = DisconnectWatch(receive, task)
+        watch = DisconnectWatch(receive, task, disconnect_of(scope))
         response: Response | None = None
         started = False
         try:
@@ -67,7 +67,9 @@ class ProxyApp:
                 scope["method"], _target(scope), end_to_end(scope["headers"], _NOT_FORWARDED), body
             )
             headers = end_to_end(response.headers, _NOT_RETURNED)
-            _require_identity(headers)
+            for name, value in headers:
+                if name == b"content-encoding" and value.lower() != b"identity":
+                    raise UpstreamGarbled("a content coding although none was accepted: it cannot be screened")
             await send({"type": "http.response.start", "status": response.status, "headers": headers})
             started = True
             more = True
@@ -125,17 +127,14 @@ def _target(scope: Scope) -> str:
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> Headers:
     """Return ``headers`` (lower-case names) without ``dropped`` and without those a Connection header names."""
-    kept = [header for header in headers if header[0] not in dropped]
+    kept: Headers = []
     named: set[bytes] = set()
-    for name, value in headers:
+    for header in headers:
+        name = header[0]
+        if name not in dropped:
+            kept.append(header)
         if name == b"connection":
-            named.update(token.strip().lower() for token in value.split(b","))
+            named.update(token.strip().lower() for token in header[1].split(b","))
     if named - {b"keep-alive", b"close"}:
         kept = [header for header in kept if header[0] not in named]
     return kept
-
-
-def _require_identity(headers: Headers) -> None:
-    for name, value in headers:
-        if name == b"content-encoding" and value.lower() != b"identity":
-            raise UpstreamGarbled("a content coding although none was accepted: it cannot be screened")

@@ -1,40 +1,38 @@
-"""A uvicorn server that leaves signals to its owner, says when it is up, and ends by a plan."""
+"""The admin port's server: uvicorn, which leaves signals to its owner, says when it is up, and ends by a plan."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from socket import socket
 from typing import Any
 
 import uvicorn
 
-from guard.transports.listener import ClientProtocol, Connections
+from guard.transports.ending import end_connections
+from guard.transports.quiet_protocol import Connections, QuietProtocol, close_silent
 
-TICK = 0.05
-CUT_SECONDS = 2.0
-"""Within which answers that were cut short have to be taken by their clients."""
-LEAVE_SECONDS = 1.0
-"""Within which whatever is then still at work has to notice that its client is gone."""
+ADMIN_CONNECTIONS = 128
+"""Connections of the admin port at once: whoever reaches it, without a token too, leaves the process descriptors."""
+GRACE = 1.0
+"""Seconds that answers have to finish when the server ends."""
 
 
 class QuietServer(uvicorn.Server):
-    """Serves ``app`` until ``should_exit``; then answers have ``grace`` seconds to finish, and ``cut`` ends the others.
+    """Serves ``app``, which has no lifespan, until ``should_exit``; then answers have GRACE to finish.
 
-    ``hurry`` ends the wait. No more than ``most`` connections are open at once (0: any number).
+    No more than ``most`` connections are open at once (0: any number).
     """
 
     server_state: Connections
 
-    def __init__(
-        self, app: Any, *, grace: float, lifespan: Any, cut: Callable[[], Awaitable[None]] | None = None, most: int = 0
-    ) -> None:
+    def __init__(self, app: Any, *, most: int = 0) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=ClientProtocol,
+                http=QuietProtocol,
                 ws="none",
                 interface="asgi3",
-                lifespan=lifespan,
+                lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -44,9 +42,7 @@ class QuietServer(uvicorn.Server):
         )
         self.server_state = Connections(most)
         self.up = asyncio.Event()
-        self.hurry = asyncio.Event()
-        self._grace = grace
-        self._cut = cut
+        self._sweeping: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -56,44 +52,15 @@ class QuietServer(uvicorn.Server):
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Start and say so."""
         await super().startup(sockets)
+        self._sweeping = asyncio.ensure_future(close_silent(self.server_state.connections))
         self.up.set()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Stop accepting, let answers finish or cut them, close every connection, then end the app's lifespan.
-
-        Takes at most the grace period, CUT_SECONDS and twice LEAVE_SECONDS, and what the app takes to shut down.
-        """
+        """Stop accepting, let answers finish and close every connection."""
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
-        self.server_state.draining = True
-        for connection in list(self.server_state.connections):
-            connection.shutdown()  # closes what is idle; the others close with their answers
-        await self._quiet(self._grace, self.hurry)
-        if not self._at_rest and self._cut is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CUT_SECONDS):
-                    await self._cut()
-                    await self._quiet(CUT_SECONDS)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await self._quiet(LEAVE_SECONDS)
-        left = list(self.server_state.tasks)
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=LEAVE_SECONDS)
-        await self.lifespan.shutdown()
-
-    @property
-    def _at_rest(self) -> bool:
-        return not self.server_state.connections and not self.server_state.tasks
-
-    async def _quiet(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
-        """Return when nothing is open any more, ``seconds`` are over or ``hurry`` is set."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                # uvicorn keeps sets of what is open, and tells nobody of changes
-                while not (self._at_rest or (hurry is not None and hurry.is_set())):  # noqa: ASYNC110 - see above
-                    await asyncio.sleep(TICK)
+        await end_connections(self.server_state, GRACE)
+        if self._sweeping is not None:
+            self._sweeping.cancel()

@@ -1,5 +1,6 @@
 """An upstream's answer: its head, and its body as the bytes come in."""
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from guard.transports.failure import UpstreamError
@@ -8,8 +9,8 @@ from guard.transports.failure import UpstreamError
 class Source(Protocol):
     """What a response needs of the connection it comes from."""
 
-    async def wait(self) -> None:
-        """Return when something new has happened to the response."""
+    def wait(self) -> Awaitable[None]:
+        """Return what is done when something new has happened to the response."""
 
     def resume(self) -> None:
         """Read from the socket again if the response's buffer had grown too large."""

@@ -59,19 +59,17 @@ class Runtime:
     """Guard in one process. ``path`` is guard.yaml (None: defaults and ``overrides`` by dotted name alone).
 
     Raises PolicyError for a policy that cannot be used; with ``last_good`` the last good copy takes its place.
+    ``slot`` is the number of a worker among those of one port.
     """
 
     services: Services
     overview: Overview
 
     def __init__(
-        self,
-        path: Path | None,
-        overrides: Mapping[str, object] | None = None,
-        *,
-        registry: CollectorRegistry = REGISTRY,
-        last_good: bool = False,
-    ) -> None:
+        self, path: Path | None, overrides: Mapping[str, object] | None = None, *,
+        registry: CollectorRegistry = REGISTRY, last_good: bool = False, slot: int = 0,
+    ) -> None:  # fmt: skip
+        self._slot = slot
         self.active = ActivePolicy(path, overrides, remember=True, last_good=last_good)
         self.registry = registry
         self.metrics = Metrics(registry)
@@ -130,7 +128,7 @@ class Runtime:
         if self._assessors is None:
             self._assessors = Assessors(self.config, self.registry, _failed)
         assessors = await asyncio.to_thread(self._assessors.of_prompts, self.snapshot, starting=True)
-        stores = self._stores = await asyncio.to_thread(Stores, self.config, self._uploaded)
+        stores = self._stores = await asyncio.to_thread(Stores, self.config, self._uploaded, slot=self._slot)
         self.log = Decisions(stores.journal, self.metrics)
         self._audit = (
             AuditMetrics(self.registry, heads=stores.heads is not None) if stores.journal is not None else None
@@ -216,7 +214,8 @@ class Runtime:
                 log.exception("the policy could not be watched")
 
     def _note(self) -> None:
-        """Say what changed since the last look."""
+        """Say what changed since the last look, and let the other processes' scrapes see what was counted here."""
+        self.metrics.gather()
         stores = self.stores
         counts.readings(self.snapshot, stores.counter, self._states, stores.calendar, stores.began, time.time())
         self._remarks.crossings(self._states, self.log)

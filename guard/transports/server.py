@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from socket import socket
 from typing import Any
@@ -13,13 +14,17 @@ from typing import Any
 import uvloop
 
 from guard.observability.logs import note_unhandled
-from guard.transports.listener import ADMIN_CONNECTIONS, Address, StartupError, bind, close_silent, release
-from guard.transports.quiet import QuietServer
+from guard.transports.client.server import ClientServer
+from guard.transports.listener import Address, StartupError, bind, release
+from guard.transports.quiet import ADMIN_CONNECTIONS, QuietServer
 
-__all__ = ["Bound", "Drain", "StartupError", "run_sidecar", "serve_sidecar"]
+__all__ = ["Bound", "Drain", "Handed", "StartupError", "run", "run_sidecar", "serve_handed", "serve_sidecar"]
 
 log = logging.getLogger("guard.server")
 
+YOUNG = 10_000
+"""Objects more than before at which the process looks for cycles among the young ones. Requests leave none behind, but
+many of them at once are many objects, and every look costs as long as nothing is found (Python's own number is 700)."""
 EX_KILLED = 143
 """As shells count the end by SIGTERM: 128 and its number."""
 
@@ -30,6 +35,21 @@ class Bound:
 
     listen: Address
     admin: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Sockets that somebody else made, which are closed here and whose files stay, and what others have to do with it.
+
+    ``client`` need not listen yet: it does when the application has started.
+    """
+
+    client: socket
+    listen: Address
+    admin: socket | None = None
+    admin_listen: Address | None = None
+    linger: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the admin port is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +76,15 @@ def run_sidecar(
     drain: Drain = Drain(),
 ) -> None:
     """Serve until SIGTERM or SIGINT on an event loop of its own; see ``serve_sidecar``."""
+    run(serve_sidecar(app, listen, admin_app, admin_listen, on_ready=on_ready, reload=reload, drain=drain))
+
+
+def run(serving: Coroutine[Any, Any, None]) -> None:
+    """Run ``serving`` to its end on an event loop of its own."""
+    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.get_loop().set_exception_handler(note_unhandled)
-        runner.run(serve_sidecar(app, listen, admin_app, admin_listen, on_ready=on_ready, reload=reload, drain=drain))
+        runner.run(serving)
 
 
 async def serve_sidecar(
@@ -85,50 +111,70 @@ async def serve_sidecar(
     try:
         for name, address in wanted:
             bound.append(bind(address, name))
-        servers = [QuietServer(app, grace=drain.seconds, lifespan="on", cut=drain.cut)]
-        if len(bound) > 1:
-            servers.append(QuietServer(admin_app, grace=1, lifespan="off", most=ADMIN_CONNECTIONS))
-        with _signals(servers, reload, drain):
-            await _serve(
-                servers,
-                [listener for listener, _ in bound],
-                Bound(bound[0][1], bound[1][1] if len(bound) > 1 else None),
-                on_ready,
-            )
+        client, admin = bound[0], bound[1] if len(bound) > 1 else (None, None)
+        await serve_handed(app, Handed(*client, *admin), admin_app, on_ready=on_ready, reload=reload, drain=drain)
     finally:
         for listener, address in bound:
             release(listener, address)
 
 
+async def serve_handed(
+    app: Any,
+    handed: Handed,
+    admin_app: Any = None,
+    *,
+    on_ready: Callable[[Bound], None] | None = None,
+    reload: Callable[[], Awaitable[object]] | None = None,
+    drain: Drain = Drain(),
+) -> None:
+    """Serve on the sockets ``handed``, as ``serve_sidecar`` does on those that it binds."""
+    client = ClientServer(app, grace=drain.seconds, cut=drain.cut)
+    servers: list[ClientServer | QuietServer] = [client]
+    listeners = [handed.client]
+    if handed.admin is not None:
+        servers.append(QuietServer(admin_app, most=ADMIN_CONNECTIONS))
+        listeners.append(handed.admin)
+    with _signals(client, reload, drain):
+        await _serve(servers, listeners, Bound(handed.listen, handed.admin_listen), on_ready, handed.linger)
+
+
 async def _serve(
-    servers: list[QuietServer], listeners: list[socket], bound: Bound, on_ready: Callable[[Bound], None] | None
+    servers: list[ClientServer | QuietServer],
+    listeners: list[socket],
+    bound: Bound,
+    on_ready: Callable[[Bound], None] | None,
+    linger: Callable[[], Awaitable[None]] | None,
 ) -> None:
     serving = [asyncio.ensure_future(_run(*pair)) for pair in zip(servers, listeners, strict=True)]
-    beside = [asyncio.ensure_future(close_silent(server.server_state.connections)) for server in servers]
     up = asyncio.ensure_future(_all_up(servers))
     try:
         await asyncio.wait([up, *serving], return_when=asyncio.FIRST_COMPLETED)
+        # What is there now stays: a full look for cycles would stop all answers while it walks through a whole policy.
+        gc.collect()
+        gc.freeze()
         if up.done() and on_ready is not None:
             on_ready(bound)
         await asyncio.wait([serving[0]])
+        if linger is not None and not serving[0].cancelled() and serving[0].exception() is None:
+            await linger()
     finally:
+        gc.unfreeze()
         for server in servers:
             server.should_exit = True
         await asyncio.wait(serving)  # each closes its own connections
-        for future in (up, *beside):
-            future.cancel()
+        up.cancel()
     for task in serving:
         task.result()
 
 
 @contextlib.contextmanager
 def _signals(
-    servers: list[QuietServer], reload: Callable[[], Awaitable[object]] | None, drain: Drain
+    client: ClientServer, reload: Callable[[], Awaitable[object]] | None, drain: Drain
 ) -> Generator[None, None, None]:
     """Handle SIGTERM, SIGINT and SIGHUP while the servers run."""
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Future[None]] = set()
-    client, signaled = servers[0], 0
+    signaled = 0
 
     def leave() -> None:
         client.should_exit = True
@@ -170,16 +216,13 @@ def _signals(
             task.cancel()
 
 
-async def _all_up(servers: list[QuietServer]) -> None:
+async def _all_up(servers: list[ClientServer | QuietServer]) -> None:
     for server in servers:
         await server.up.wait()
 
 
-async def _run(server: QuietServer, listener: socket) -> None:
-    try:
-        await server.serve(sockets=[listener])
-    except SystemExit as error:  # how uvicorn says that the app's startup failed
-        raise StartupError("the application did not start; the log says why") from error
+async def _run(server: ClientServer | QuietServer, listener: socket) -> None:
+    await server.serve(sockets=[listener])
     if not server.started:
         raise StartupError("the application did not start; the log says why")
 

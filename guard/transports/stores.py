@@ -42,6 +42,7 @@ class Stores:
 
     Opening raises whatever a store raises that cannot do its work (LedgerError, SigningError, OSError ...); what was
     opened before is closed again. ``uploaded`` is told, in another thread, of every run of the upload command.
+    ``slot`` is the number of a worker, which its files are to go by.
     """
 
     journal: Journal | None = None
@@ -53,13 +54,15 @@ class Stores:
     heads: HeadSender | None = None
     """Sends the audit chain's heads off the machine, where a place for them is configured."""
 
-    def __init__(self, config: Config, uploaded: Callable[[Attempt], None] = lambda _attempt: None) -> None:
+    def __init__(
+        self, config: Config, uploaded: Callable[[Attempt], None] = lambda _attempt: None, *, slot: int = 0
+    ) -> None:
         state = Path(config.state_dir).absolute()
         state.mkdir(parents=True, exist_ok=True)
         layout = Layout(state)
         self._until = 0.0
         with ExitStack() as closing:
-            instance = Instance(state)
+            instance = Instance(state, slot)
             closing.callback(instance.release)
             self.first = instance.number == 0
             """True in one process of those that share the state directory."""

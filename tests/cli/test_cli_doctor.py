@@ -319,6 +319,9 @@ def test_a_server_that_listens_beyond_loopback(deployment, monkeypatch):
 def test_limits_metric_files_and_zones(tmp_path):
     config = Config(upstream_connections=1000)
     assert (process.files(config, 1024).state, process.files(config, 65536).state) == ("warn", "ok")
+    shared = Config(upstream_connections=1000, workers=4)  # divided among them
+    assert (process.files(shared, 1024).state, process.files(config, 1024).state) == ("ok", "warn")
+    assert (process.workers(shared, 4).state, process.workers(shared, 2).state) == ("ok", "warn")
     assert process.zone(config).state == "ok"
     assert [check.state for check in process.metrics({})] == []
     missing = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "none")}

@@ -3,9 +3,10 @@
 import asyncio
 from functools import partial
 
-from guard.transports import admin_port
+from guard.transports import quiet
 from guard.transports.admin_port import AdminPort
-from guard.transports.listener import ADMIN_CONNECTIONS, close_silent
+from guard.transports.quiet import ADMIN_CONNECTIONS
+from guard.transports.quiet_protocol import close_silent
 
 HALF = b"POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nt"
 
@@ -46,7 +47,7 @@ async def ended(reader):
 
 
 def test_requests_that_are_never_finished_are_given_up(monkeypatch):
-    monkeypatch.setattr(admin_port, "close_silent", partial(close_silent, silence=0.05))
+    monkeypatch.setattr(quiet, "close_silent", partial(close_silent, silence=0.05))
 
     async def story(connect):
         assert await ended(await connect(HALF))

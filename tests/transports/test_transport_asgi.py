@@ -394,7 +394,7 @@ def test_identity_headers_of_strangers_do_not_reach_the_server_behind(tmp_path):
     run(story())
 
 
-@pytest.mark.parametrize("broken", ["guard.exchange.count.reserve", "guard.wire.surfaces.Surface.encode"])
+@pytest.mark.parametrize("broken", ["guard.exchange.identify.normalize_subject", "guard.wire.surfaces.Surface.write"])
 def test_a_mistake_of_guards_own_is_a_refusal_without_its_text(tmp_path, monkeypatch, broken):
     def fail(*_):
         raise KeyError("secret detail")
@@ -402,10 +402,7 @@ def test_a_mistake_of_guards_own_is_a_refusal_without_its_text(tmp_path, monkeyp
     async def story():
         inner = Inner()
         async with guarded(tmp_path, inner) as guard:
-            if broken.endswith("encode"):
-                monkeypatch.setattr("guard.wire.surfaces.Surface.encode", fail)
-            else:
-                monkeypatch.setattr(guard.runtime.counter, "reserve", fail)
+            monkeypatch.setattr(broken, fail)
             reply = await guard.post(chat())
             assert (reply.status, reply.json["error"]["code"]) == (503, "screening_unavailable")
             assert b"secret" not in reply.body

@@ -82,11 +82,15 @@ def test_8_neither_text_nor_raw_identity_is_at_rest(road, user, prompt, answer):
 @given(st.lists(st.tuples(USERS, st.booleans()), min_size=1, max_size=6))
 def test_6_while_a_check_is_broken_nothing_passes_it(road, requests):
     rules = road.guard.runtime.snapshot.rules
-    finder, rules._finder = rules._finder, None  # whatever breaks inside
+
+    def broken(_segments):
+        raise RuntimeError("whatever breaks inside")
+
+    rules.scan = broken
     try:
         replies = [road.post(chat("a harmless question", user=user, stream=stream)) for user, stream in requests]
     finally:
-        rules._finder = finder
+        del rules.scan
     assert {(reply.status, reply.json["error"]["code"]) for reply in replies} == {(503, "screening_unavailable")}
 
 

@@ -22,17 +22,29 @@ STALE_FILES = 500
 def checks(config: "Config") -> Iterator[Check]:
     """Yield what is to be said of limits, metric files and zones."""
     yield files(config, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    if config.workers > 1:
+        yield workers(config, len(os.sched_getaffinity(0)))
     yield zone(config)
     yield from metrics(os.environ)
 
 
 def files(config: "Config", limit: int) -> Check:
     """Return whether ``limit`` open files are enough for the connections that are configured."""
-    needed = OWN_FILES + config.upstream_connections * (1 + CLIENTS)
-    detail = f"{limit} may be open; {config.upstream_connections} upstream connections and their clients take {needed}"
+    connections = -(-config.upstream_connections // config.workers)
+    needed = OWN_FILES + connections * (1 + CLIENTS)
+    of = " of each worker" if config.workers > 1 else ""
+    detail = f"{limit} may be open; {connections} upstream connections{of} and their clients take {needed}"
     if limit == resource.RLIM_INFINITY or limit >= needed:
         return ok("open files", detail)
     return warn("open files", detail, f"ulimit -n {needed} (LimitNOFILE), or fewer upstream_connections")
+
+
+def workers(config: "Config", cores: int) -> Check:
+    """Return whether ``cores`` are enough for the workers that are configured."""
+    detail = f"{config.workers} on {cores} cores that this process may use"
+    if config.workers <= cores:
+        return ok("workers", detail)
+    return warn("workers", detail, f"workers: {cores}, as each takes a core and its own memory")
 
 
 def zone(config: "Config") -> Check:
