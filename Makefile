@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: screenshots help demo demo-alerts demo-vllm test packages lint unit slow docs golden test-faults test-vllm bench clean
+.PHONY: screenshots help demo demo-alerts demo-vllm test packages lint unit slow docs golden test-faults test-vllm bench bench-gate clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,8 +54,11 @@ test-vllm: $(VENV)/.guard-dev  ## Install vLLM (kept in ~/.cache/guard) and test
 	python=$$(tests/vllm/install.sh) && GUARD_VLLM_PYTHON="$$python" \
 	$(BIN)/pytest -q -m vllm -o faulthandler_timeout=700 tests/vllm tests/contract
 
-bench: $(VENV)/.guard-dev  ## Run every benchmark.
-	for script in $(sort $(wildcard benchmarks/*.py)); do $(BIN)/python "$$script"; done
+bench: $(VENV)/.guard-dev  ## What Guard costs beside others, in 10 minutes, and the table of goals.
+	$(BIN)/python benchmarks/bench.py
+
+bench-gate: $(VENV)/.guard-dev  ## Is the working tree slower than BASE (default: HEAD)? Ends with 1 if it is.
+	$(BIN)/python benchmarks/gate.py $(or $(BASE),HEAD)
 
 clean:  ## Remove the virtual environment and everything built.
 	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,144 +1,125 @@
-"""What does Guard add inside the server, per request and per streamed chunk?
+"""What does Guard add inside the server, per request and per streamed chunk, beside what nginx's whole hop costs?
 
-CPU microseconds of the whole process (its background threads included) for an ASGI app bare and guarded, in
-interleaved pairs; the median of the pairs and their spread. A 1 KB prompt, a 0.7 KB answer, 64 chunks of 7 characters.
+CPU microseconds of a whole process, Guard's threads included, for an ASGI app bare and guarded, called without a
+server, on one core, in interleaved pairs; a second after the calls belongs to them, for what is done behind the answers
+in batches. A prompt of 1 KB, an answer of 0.7 KB, streams of 64 chunks of 7 characters. nginx is asked in every round,
+as in request_cost.py and stream_cost.py, for a ratio within the round.
 
-    python benchmarks/in_process.py [--pairs 9] [--json FILE]
+    python benchmarks/in_process.py [--rounds 6] [--json FILE]
 """
 
-import argparse
 import asyncio
 import json
-import platform
-import statistics
-import tempfile
+import os
+import signal
+import subprocess
+import sys
 import time
-from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from lab.calls import CHUNKS, PROMPT, TOKENS, USERS, call, guarded
+from lab.figures import Figures
+from lab.machine import PROXY_CORE
+from lab.question import ask, cell, options, table
+from lab.systems import EVERYTHING_ON, RULES_ON
 
-from guard.transports.asgi import GuardMiddleware
-from guard.transports.runtime import Runtime
-
-PROSE = (
-    "The committee met on Tuesday to go through the plans for the garden, the old bridge and the library. "
-    "Two members had walked along the river and brought photographs, a list of trees, and a long letter. "
-)
-PROMPT, ANSWER = (PROSE * 6)[:1000], (PROSE * 4)[:700]
-CHUNKS = 64
-CONFIG = """
-state_dir: {state}
-models: {{tiny: {{license: llama-2}}}}
-outputs: {{receipts: {everything}, fingerprints: {everything}}}
-evidence: {{audit: {everything}}}
-"""
+CONFIGURATIONS = {"rules": ("rules on", RULES_ON), "all": ("everything on", EVERYTHING_ON)}
+BEHIND_S = 1.0
+REQUESTS, STREAMS = 2000, 100
 
 
-class Bare:
-    """A server that answers at once, whole or as a stream of vLLM's chat events."""
+class Process:
+    """A process with one configuration: two Guards in one would count each other's threads."""
 
-    def __init__(self):
-        head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "tiny"}
-        message = {"role": "assistant", "content": ANSWER}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        self.whole = json.dumps({**head, "choices": [choice]}).encode()
-        head["object"] = "chat.completion.chunk"
-        deltas = [{"content": ANSWER[at * 7 : at * 7 + 7]} for at in range(CHUNKS)]
-        choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas]
-        choices.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"})
-        self.events = [f"data: {json.dumps({**head, 'choices': [choice]})}\n\n".encode() for choice in choices]
+    def __init__(self, name):
+        command = [sys.executable, __file__, "--child", name]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._read()
+        self.process.send_signal(signal.SIGSTOP)
 
-    async def __call__(self, scope, receive, send):
-        await receive()
-        streamed = scope["streamed"]
-        kind = b"text/event-stream" if streamed else b"application/json"
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
-        if streamed:
-            for event in self.events:
-                await send({"type": "http.response.body", "body": event, "more_body": True})
-            await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})
-        else:
-            await send({"type": "http.response.body", "body": self.whole})
+    def ask(self, requests, streams):
+        """Return the microseconds added by request and by chunk. Raises RuntimeError where the process has ended."""
+        self.process.send_signal(signal.SIGCONT)
+        self.process.stdin.write(f"{requests} {streams}\n")
+        self.process.stdin.flush()
+        found = self._read()
+        self.process.send_signal(signal.SIGSTOP)
+        return found
 
+    def _read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the process that is called in has ended")
+        return json.loads(line)
 
-async def cost(app, count, streamed):
-    """Return the CPU microseconds per call of ``app``, from 500 users in turn."""
-    bodies = [
-        json.dumps(
-            {
-                "model": "tiny",
-                "user": f"user-{number}",
-                "stream": streamed,
-                "messages": [{"role": "user", "content": PROMPT}],
-            }
-        ).encode()
-        for number in range(500)
-    ]
-    names = [(b"host", b"x"), (b"content-type", b"application/json"), (b"user-agent", b"bench")]
-
-    async def send(message):
-        pass
-
-    began = time.process_time()
-    for number in range(count):
-        body = bodies[number % len(bodies)]
-
-        async def receive(body=body):
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/v1/chat/completions",
-            "raw_path": b"/v1/chat/completions",
-            "query_string": b"",
-            "headers": [*names, (b"content-length", str(len(body)).encode())],
-            "client": ("127.0.0.1", 1),
-            "streamed": streamed,
-        }
-        await app(scope, receive, send)
-    return (time.process_time() - began) / count * 1e6
+    def end(self):
+        """End it."""
+        self.process.kill()
+        self.process.communicate()
 
 
-async def measure(pairs, everything):
-    """Return the added microseconds per request and per chunk, one figure per pair."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "guard.yaml"
-        path.write_text(CONFIG.format(state=Path(folder) / "state", everything=str(everything).lower()))
-        runtime = Runtime(path, registry=CollectorRegistry())
-        await runtime.start()
-        try:
-            bare, found = Bare(), {"request": [], "chunk": []}
-            guarded = GuardMiddleware(bare, runtime)
-            await cost(guarded, 600, False)
-            for _ in range(pairs):
-                added = await cost(guarded, 400, False) - await cost(bare, 400, False)
-                found["request"].append(added)
-                streamed = await cost(guarded, 40, True) - await cost(bare, 40, True)
-                found["chunk"].append((streamed - added) / CHUNKS)
-            return found
-        finally:
-            await runtime.stop()
+async def child(name):
+    """Measure whenever a line on standard input says how much."""
+    os.sched_setaffinity(0, {PROXY_CORE})
+
+    async def cost(app, count, streamed):
+        began = time.process_time()
+        await call(app, count, streamed=streamed)
+        await asyncio.sleep(BEHIND_S)
+        return (time.process_time() - began) / count * 1e6
+
+    async with guarded(CONFIGURATIONS[name][1]) as (bare, wrapped):
+        await asyncio.sleep(3 * BEHIND_S)  # what a start leaves to the threads is done
+        print("0", flush=True)
+        for line in sys.stdin:
+            requests, streams = map(int, line.split())
+            request = await cost(wrapped, requests, False) - await call(bare, requests, streamed=False)
+            stream = await cost(wrapped, streams, True) - await call(bare, streams, streamed=True)
+            print(json.dumps([request, stream / CHUNKS]), flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--json", type=Path, help="write the figures and the machine here")
-    options = parser.parse_args()
-    results = {}
-    for name, everything in (("rules on", False), ("everything on", True)):
-        for what, figures in asyncio.run(measure(options.pairs, everything)).items():
-            figures.sort()
-            results[f"{what}, {name}"] = figures
-            print(
-                f"added per {what:8} {name:14} {statistics.median(figures):8.1f} us CPU"
-                f"   [{figures[0]:.1f} - {figures[-1]:.1f}]"
-            )
-    if options.json:
-        machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.release()}
-        options.json.write_text(json.dumps({"machine": machine, "microseconds": results}, indent=1))
+def measure(stand, given, result):
+    """Ask in rounds: nginx, then each configuration bare and guarded."""
+    whole = stand.bodies(users=USERS, prompt=PROMPT, tokens=TOKENS)
+    paced = stand.bodies(users=USERS, prompt=PROMPT, tokens=CHUNKS, stream=True, paced=True)
+    figures, seconds, part = Figures(), 0.3 if given.quick else 0.8, 2 if given.quick else 1
+    processes = {name: Process(name) for name in CONFIGURATIONS}
+    try:
+        for system in stand.turns(given.rounds):
+            figures.round = stand.round
+            stand.load(system, "closed", whole, seconds=0.2)
+            load = stand.load(system, "closed", whole, seconds=seconds)
+            figures.add(system.name, "request_us", load.cpu_us_per_request)
+            load = stand.load(system, "stream", paced, seconds=seconds * 1.5, connections=system.streams)
+            figures.add(system.name, "chunk_us", load.cpu_us_per_chunk)
+            if system.name == "nginx":
+                for name, process in processes.items():
+                    request, chunk = process.ask(REQUESTS // part, STREAMS // part)
+                    figures.add(name, "request_us", request)
+                    figures.add(name, "chunk_us", chunk)
+    finally:
+        for process in processes.values():
+            process.end()
+    content = result.content
+    content["settings"] = {"prompt_bytes": PROMPT, "answer_characters": TOKENS * 7, "chunks": CHUNKS, "users": USERS,
+                           "rounds": given.rounds}  # fmt: skip
+    content["figures"] = figures.summary()
+    content["ratios"] = {
+        f"{name} / nginx, {what}": figures.ratio(name, "nginx", f"{what}_us")
+        for name in CONFIGURATIONS
+        for what in ("request", "chunk")
+    }
+    print(f"\n{content['question']}\n")
+    rows = [
+        [f"{called}: added per {what}", cell(content["figures"][name][f"{what}_us"]),
+         cell(content["ratios"][f"{name} / nginx, {what}"])]
+        for name, (called, _) in CONFIGURATIONS.items()
+        for what in ("request", "chunk")
+    ]  # fmt: skip
+    print(table(rows, ["", "CPU us", "/ nginx's whole"]))
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--child"]:
+        asyncio.run(child(sys.argv[2]))
+    else:
+        ask("in_process", __doc__, options(__doc__, ("nginx",), rounds=6), measure)

@@ -18,7 +18,7 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from in_process import CHUNKS, Bare, cost
+from lab.calls import CHUNKS, Bare, call
 from prometheus_client import CollectorRegistry
 
 from guard.transports.asgi import GuardMiddleware
@@ -39,7 +39,13 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
 print(server.server_port, flush=True)
 server.serve_forever()
 """
-CONFIG = "state_dir: {state}\nadmin: off\nmodels: {{tiny: {{license: llama-2}}}}\noutputs: {{receipts: false}}\n"
+CONFIG = """
+state_dir: {state}
+admin: off
+models: {{bench: {{license: llama-2}}}}
+screening: {{neural: {{scope: "off"}}}}
+outputs: {{receipts: false}}
+"""
 KINDS = {"off": None, "not sampled": 0.0, "a tenth": 0.1, "all": 1.0}
 
 
@@ -73,7 +79,7 @@ async def measure(folder, port, rounds):
 
 async def paid(app, count, streamed):
     """Return the microseconds per call, with those of sending its spans: they are not to be another kind's."""
-    each = await cost(app, count, streamed)
+    each = await call(app, count, streamed=streamed)
     tracing = app.runtime.tracing
     if tracing is None:
         return each
