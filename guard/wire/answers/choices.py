@@ -176,6 +176,8 @@ class ChoiceStream:
         if data == b"[DONE]":
             self._done()
             return
+        if not sse.once(data):
+            raw = b""
         try:
             chunk = self.decoder.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from guard.wire.body import complete
 from guard.wire.dialect import GarbledAnswer
 
 MAX_EVENT = 64 * 1024 * 1024
@@ -132,3 +133,14 @@ def decode(data: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise GarbledAnswer("an event that is not a JSON object")
     return document
+
+
+def once(data: bytes, document: dict[str, Any] | None = None) -> bool:
+    """Return whether it is proven that no key is twice in the JSON ``data``, which decodes to ``document``.
+
+    Readers differ in which of two they take; what was not read by ours must not leave. False too for what is no JSON.
+    """
+    try:
+        return complete(data, msgspec.json.encode(msgspec.json.decode(data) if document is None else document))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False

@@ -171,6 +171,7 @@ class TypedStream:
             return
         if kind is None:
             raise GarbledAnswer("an event without a type")
+        twice = not sse.once(parsed.data, event)
         changed = self.seen(event, kind)
         if changed is None:
             self.lane.marks()
@@ -178,7 +179,7 @@ class TypedStream:
         if self.last_text(kind):
             self.lane.finish()
         raw = block + b"\n\n"
-        if changed or not parsed.exact or parsed.name != kind.encode():
+        if changed or twice or not parsed.exact or parsed.name != kind.encode():
             raw = sse.encode(event, kind)
         refusal = self.gate.blocked(0)
         if refusal is not None:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from guard.exchange.inquiry import Inquiry
+from guard.wire.body import complete
 from guard.wire.dialect import Answered, Channel, GarbledAnswer, OutputGate, Screened
 
 
@@ -97,7 +98,7 @@ def _as_it_came(answer: Any, choices: list[Said], raw: bytes, gate: OutputGate) 
     if answer.usage:
         prompt = answer.usage.get("prompt_tokens")
         completion = answer.usage.get("completion_tokens") if len(choices) == 1 else None
-    answered, as_it_came = [], raw.startswith(b"{")
+    answered, receipted = [], False
     for position, choice in enumerate(answer.choices):
         index, reason = choice.index, choice.finish_reason
         texts = choices[position].texts
@@ -105,8 +106,11 @@ def _as_it_came(answer: Any, choices: list[Said], raw: bytes, gate: OutputGate) 
         receipt = gate.receipt(index)
         if receipt is not None:
             choice.guard = {"receipt": receipt}
-            as_it_came = False
-    return Screened(raw if as_it_came else _encode(answer), answered)
+            receipted = True
+    written = _encode(answer)
+    # A key that is there twice was read once, and some reader would take the other one.
+    as_it_came = not receipted and raw.startswith(b"{") and complete(raw, written)
+    return Screened(raw if as_it_came else written, answered)
 
 
 class Heard:

@@ -234,3 +234,37 @@ def test_an_event_with_no_string_where_the_string_was_is_read_in_full(string):
             with contextlib.suppress(GarbledAnswer):
                 out.append(stream.finish())
     assert short == long
+
+
+# A key that is there twice: one of the two was screened, and nobody knows which one a client reads.
+
+TWICE = [
+    b'"content":"ricin","content":"ok"',
+    b'"content":"ok","\\u0063ontent":"ricin"',
+    b'"content":"ok","refusal":null,"refusal":null',
+]
+
+
+@pytest.mark.parametrize("members", TWICE)
+def test_a_key_that_is_there_twice_leaves_once_in_a_whole_answer(members):
+    raw = b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant",' + members + b'},"finish_reason":"stop"}]}'
+    left = CHAT.screen(Inquiry("chat", {}, None), raw, gate()).body
+    assert b"ok" not in left or b"ricin" not in left
+    assert left.count(b'"content"') + left.count(b'"refusal"') == len(json.loads(left)["choices"][0]["message"]) - 1
+
+
+@pytest.mark.parametrize("members", TWICE)
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_key_that_is_there_twice_leaves_once_in_an_event(members, before):
+    plain = chunk(0, {"content": "said "})
+    event = b'data: {"id":"c","choices":[{"index":0,"delta":{' + members + b"}}]}\n\n"
+    stream = CHAT.open_stream(Inquiry("chat", {"stream": True}, None, stream=True), gate())
+    left = b"".join(stream.feed(each) for each in [*[plain] * before, event, DONE])
+    assert b"ok" not in left or b"ricin" not in left
+    assert left.count(b'"content"') <= before + 1
+
+
+def test_a_choice_that_is_there_twice_leaves_once():
+    one = '{"index":0,"message":{"role":"assistant","content":"%s"},"finish_reason":"stop"}'
+    raw = f'{{"id":"c","choices":[{one % "ricin"}],"choices":[{one % "ok"}]}}'.encode()
+    assert b"ricin" not in CHAT.screen(Inquiry("chat", {}, None), raw, gate()).body
