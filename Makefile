@@ -63,5 +63,5 @@ bench-gate: $(VENV)/.guard-dev  ## Is the working tree slower than BASE (default
 clean:  ## Remove the virtual environment and everything built.
 	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/.guard-%: pyproject.toml constraints.txt .ci/venv hatch_build.py $(wildcard guard/*/*.c guard/*/*/*.c)
+$(VENV)/.guard-%: pyproject.toml constraints.txt .ci/venv hatch_build.py $(wildcard guard/*/*.[ch] guard/*/*/*.[ch])
 	.ci/venv $(VENV) $*

@@ -9,7 +9,14 @@ from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-MODULES = ("guard.screening.learned._kernel", "guard.provenance._grams", "guard.provenance._scan")
+MODULES = (
+    "guard.screening.learned._kernel",
+    "guard.provenance._grams",
+    "guard.provenance._scan",
+    "guard.evidence._links",
+    "guard.behavior._study",
+    "guard.screening._kernel",
+)
 
 
 class Extensions(BuildHookInterface[Any]):

@@ -24,8 +24,16 @@ PARTS = (
     "LICENSE",
     ".gitignore",
 )
-LEARNED, PROVENANCE = "guard/screening/learned/", "guard/provenance/"
-EXTENSIONS = (LEARNED + "_kernel", PROVENANCE + "_grams", PROVENANCE + "_scan")
+LEARNED, PROVENANCE, EVIDENCE = "guard/screening/learned/", "guard/provenance/", "guard/evidence/"
+SCREENING = "guard/screening/"
+EXTENSIONS = (
+    LEARNED + "_kernel",
+    PROVENANCE + "_grams",
+    PROVENANCE + "_scan",
+    EVIDENCE + "_links",
+    "guard/behavior/_study",
+    SCREENING + "_kernel",
+)
 WHICH = """
 from guard.provenance import grams
 from guard.screening.learned import scorer, weights
@@ -87,7 +95,7 @@ def brought(names):
     """The files of the models among ``names``."""
     weights = {f"guard/screening/neural/weights/{path.name}" for path in ROOT.glob("guard/screening/neural/weights/*")}
     assert weights | {LEARNED + "weights.bin", LEARNED + "ATTRIBUTION.md"} <= set(names)
-    assert [name for name in names if name.endswith(".c") or "stray" in name] == []
+    assert [name for name in names if name.endswith((".c", ".h")) or "stray" in name] == []
     return sorted(name.partition(".")[0] for name in names if name.endswith((".so", ".pyd")))
 
 

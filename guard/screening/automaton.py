@@ -2,7 +2,8 @@
 
 ``Automaton`` walks a growing text character by character (Aho and Corasick, 1975, with word boundaries built in): its
 state is the longest suffix of the text that may still become an anchor, so a stream knows what it must hold back.
-``Finder`` finds the anchors of a complete text with Hyperscan; it may report a place that is none, never misses one.
+``Finder`` finds the anchors of a complete text with Hyperscan, where ``guard.screening.anchors`` has no compiled form;
+it may report a place that is none, never misses one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,7 +99,6 @@ class Automaton:
                 if not literal.left:
                     self._insert(self._inside, Anchored(literal, rule))
         self._link()
-        self._finder = Finder([literal for rule in rules for literal in rule.anchors])
 
     @property
     def start(self) -> Node:
@@ -129,10 +129,6 @@ class Automaton:
                     child.ends += child.fail.ends
                     deeper.append(child)
             level = deeper
-
-    def may_occur(self, text: str) -> bool:
-        """Return False if no anchor ends in ``text``, or could with a boundary after it; True if one may."""
-        return bool(self._finder.raw(view(text)))
 
     def settle(self, text: str) -> Node:
         """Return the state after ``text``, from no more than its last ``longest`` characters."""
@@ -229,6 +225,10 @@ class Sieve:
         if self._database is not None:
             self._database.scan(octets, match_event_handler=_sifted, context=found)
         return sorted(found)
+
+    def holds(self, folded: str) -> bool:
+        """Return whether any of the expressions occurs in the text ``folded``."""
+        return bool(self.sift(folded.encode()))
 
 
 def _expression(literal: Literal) -> bytes:

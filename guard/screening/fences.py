@@ -20,7 +20,7 @@ def prose(text: str) -> list[tuple[int, int]]:
     belong to the code. Linear in the length of ``text``; a text without backticks and tildes is one span, and so is one
     that would have more than MOST_SPANS: then all of it is read as prose.
     """
-    if "`" not in text and "~~~" not in text:
+    if "`" not in text and ("~" not in text or "~~~" not in text):
         return [(0, len(text))] if text else []
     spans: list[tuple[int, int]] = []
     done = 0

@@ -106,6 +106,11 @@ def _converted(octets: bytes, convert: Callable[[bytes], bytes]) -> bytes:
 
 def fold(text: str, *, after_space: bool = False) -> str:
     """Return ``text`` folded. ``after_space``: the folded text it continues ends with a space."""
+    return _fold(text, after_space)
+
+
+def fold_any(text: str, after_space: bool, /) -> str:
+    """Return ``text`` folded: what ``fold`` does where nothing is compiled."""
     if text.isascii():
         octets = text.encode("ascii").translate(_ASCII)
     else:
@@ -123,7 +128,17 @@ def fold(text: str, *, after_space: bool = False) -> str:
     return folded
 
 
-folded = Recent(fold)
+try:
+    from guard.screening._kernel import ask
+    from guard.screening._kernel import fold as _fold
+    from guard.screening._kernel import folded as _folded
+except ImportError:  # an install needs no compiler
+    _fold = fold_any
+    _folded = Recent(fold).__call__
+else:
+    ask(_fold_character)
+
+folded: Callable[[str], str] = _folded
 """``fold`` of a whole segment, which several tiers read."""
 
 

@@ -59,8 +59,8 @@ class Pattern:
     """One regular expression, compiled; immutable. Made by ``parse``; equal to what is written alike."""
 
     __slots__ = (
-        "_begins", "_check", "_follow", "_kinds", "_letters", "_needs", "_positions", "_states", "check", "expression",
-        "longest", "plain", "written",
+        "_begins", "_check", "_follow", "_kinds", "_letters", "_needs", "_states", "check", "expression", "longest",
+        "plain", "positions", "written",
     )  # fmt: skip
 
     def __init__(self, written: str, check: str = "") -> None:
@@ -68,24 +68,24 @@ class Pattern:
         self.check = check
         """Name of one of ``guard.screening.checksums.CHECKS``; empty: none."""
         self._check: Callable[[str], bool] | None = CHECKS[check] if check else None
-        self._positions = Positions(written)
-        self.longest = self._positions.longest
+        self.positions = Positions(written)
+        self.longest = self.positions.longest
         """Characters of the longest match."""
-        self.expression = self._positions.expression
+        self.expression = self.positions.expression
         """A Hyperscan expression over folded UTF-8 that occurs wherever the pattern matches, and perhaps elsewhere."""
-        self.plain = self._positions.plain
+        self.plain = self.positions.plain
         """Whether words alone may match, without a digit or a sign."""
-        distinct = dict.fromkeys(self._positions.letters)
+        distinct = dict.fromkeys(self.positions.letters)
         self._letters = [
-            (letters, sum(1 << place for place, here in enumerate(self._positions.letters) if here == letters))
+            (letters, sum(1 << place for place, here in enumerate(self.positions.letters) if here == letters))
             for letters in distinct
         ]
         self._kinds: dict[str, int] = {}
         self._follow: dict[int, int] = {}
         self._states: dict[tuple[tuple[int, ...], bool, bool], _State] = {}
-        first = "|".join(letters.source for letters, where in self._letters if where & self._positions.first)
-        self._begins = re.compile(rf"(?:\b|(?<=[{UNSPACED}]))(?:{first})" if self._positions.left else first)
-        needed = self._positions.needed
+        first = "|".join(letters.source for letters, where in self._letters if where & self.positions.first)
+        self._begins = re.compile(rf"(?:\b|(?<=[{UNSPACED}]))(?:{first})" if self.positions.left else first)
+        needed = self.positions.needed
         self._needs = re.compile(f"[{re.escape(needed)}]") if needed else None
 
     @classmethod
@@ -151,16 +151,16 @@ class Pattern:
         Else: the state with the first that has as its last, whether that one ended just there, and had no end before.
         """
         places, ended = state.places, state.ended
-        if self._positions.right and state.after_word:
+        if self.positions.right and state.after_word:
             for index, place in enumerate(places):
-                if place & self._positions.last:
+                if place & self.positions.last:
                     afresh = not (ended and index == len(places) - 1)
                     return self._state(places[: index + 1], True, state.after_word), True, afresh
         return (state, False, False) if ended else None
 
     def move(self, state: _State, character: str) -> _Move:
         """Return what ``character`` does to ``state``."""
-        positions = self._positions
+        positions = self.positions
         allowed = self._allowed(character)
         in_word = joins(character)
         edge = in_word is not state.after_word
@@ -223,7 +223,7 @@ class Pattern:
         if found is None:
             found = 0
             for position in bits(place):
-                found |= self._positions.follow[position]
+                found |= self.positions.follow[position]
             if len(self._follow) < _CACHED_KINDS:
                 self._follow[place] = found
         return found

@@ -179,7 +179,7 @@ class Positions:
             plain = not (letters.negated or letters.ranges or letters.categories) and len(characters) <= 4
             if plain and not any(map(is_word, characters)) and " " not in characters:
                 avoided = sum(1 << place for place, here in enumerate(self.letters) if here == letters)
-                if not self._passable(avoided):
+                if not self.passable(avoided):
                     return characters
         return ""
 
@@ -187,9 +187,9 @@ class Positions:
     def plain(self) -> bool:
         """Whether a match may be made of letters and spaces alone."""
         signs = sum(1 << place for place, letters in enumerate(self.letters) if not letters.word)
-        return self._passable(signs)
+        return self.passable(signs)
 
-    def _passable(self, avoided: int) -> bool:
+    def passable(self, avoided: int) -> bool:
         """Return whether there is a match without the positions ``avoided``."""
         seen = new = self.first & ~avoided
         while new:

@@ -6,10 +6,11 @@ there (``synthes*``). A rule never fires on one word: it has a required context,
 patterns that no plain words match. Distances are folded characters between the match and the window's far end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from guard.screening.categories import CATEGORIES, OWN
@@ -80,6 +81,39 @@ class Release(StrEnum):
     """At once."""
 
 
+Search = Callable[[str, int, int], bool]
+"""Tells whether a literal occurs within ``text[low:high]``; boundaries are judged in the whole text."""
+
+_MANY = 6
+"""Literals from which on one search for all of them takes less than one for each."""
+
+
+def one_by_one(literals: tuple[Literal, ...]) -> Search:
+    """Return what tells whether one of ``literals`` occurs within ``text[low:high]``, looking for each by itself."""
+    bodies = tuple((literal.text, literal) for literal in literals)
+
+    def occur(text: str, low: int, high: int) -> bool:
+        window = text[low:high]
+        for body, literal in bodies:  # noqa: SIM110 - a generator costs three times the tests themselves
+            if body in window and literal.occurs(text, low, high):
+                return True
+        return False
+
+    return occur
+
+
+try:
+    from guard.screening._kernel import Anchors as _Together
+except ImportError:  # an install needs no compiler
+    search = lru_cache(1024)(one_by_one)
+else:
+
+    @lru_cache(1024)
+    def search(literals: tuple[Literal, ...]) -> Search:
+        """Return what tells whether one of ``literals`` occurs within ``text[low:high]``."""
+        return one_by_one(literals) if len(literals) < _MANY else _Together([*literals], [], [], []).occur
+
+
 class Where(StrEnum):
     """On which side of the anchor a context is looked for."""
 
@@ -97,19 +131,19 @@ class Context:
     where: Where = Where.NEAR
     longest: int = field(init=False)
     """Length of the longest literal."""
-    _bodies: tuple[tuple[str, Literal], ...] = field(init=False, repr=False, compare=False)
+    _occur: list[Search] = field(init=False, repr=False, compare=False)
+    """The search, once there was one: most contexts are never looked for by themselves."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "longest", max((len(literal.text) for literal in self.literals), default=0))
-        object.__setattr__(self, "_bodies", tuple((literal.text, literal) for literal in self.literals))
+        object.__setattr__(self, "_occur", [])
 
     def occurs(self, text: str, low: int, high: int) -> bool:
-        """Return whether a literal occurs within ``text[low:high]``."""
-        window = text[low:high]
-        for body, literal in self._bodies:  # noqa: SIM110 - a generator costs three times the tests themselves
-            if body in window and literal.occurs(text, low, high):
-                return True
-        return False
+        """Return whether a literal occurs within ``text[low:high]``; ``low`` is not negative."""
+        occur = self._occur
+        if not occur:
+            occur.append(search(self.literals))
+        return occur[0](text, low, high)
 
     def before(self, text: str, start: int) -> bool:
         """Return whether it holds before an anchor that begins at ``start``."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 from hashlib import sha256
 from itertools import accumulate
 
-from guard.screening.automaton import MOST_MATCHES, MOST_RUNS, Finder, Sieve, TooManyMatches
+from guard.screening.anchors import BITS, anchors
+from guard.screening.automaton import MOST_MATCHES, MOST_RUNS, Sieve, TooManyMatches
 from guard.screening.categories import OWN
 from guard.screening.decode import Variant, variants
 from guard.screening.findings import Action, Finding
@@ -14,7 +15,7 @@ from guard.screening.normalize import Offsets, fold, folded, view
 from guard.screening.patterns import Pattern
 from guard.screening.rules import Literal, Rule
 from guard.screening.segments import Direction, Segment, Source
-from guard.screening.signs import Sign
+from guard.screening.signs import Sign, signs
 from guard.screening.stream.channel import ChannelScreen, Score
 from guard.screening.stream.program import Program
 from guard.screening.stream.scored import ScoredScreen
@@ -56,11 +57,11 @@ class RuleSet:
         self.anchors: tuple[tuple[Literal, Rule], ...] = tuple(
             (literal, rule) for rule in prompt for literal in rule.anchors
         )
-        self._finder = Finder([literal for literal, _ in self.anchors])
         self._signs = Sieve([*_SIGNS.values()])
         self.patterns: tuple[tuple[Pattern, Rule], ...] = tuple(
             (pattern, rule) for rule in prompt for pattern in rule.patterns
         )
+        self._anchors = anchors(self.anchors, [pattern for pattern, _ in self.patterns])
         self._sieve = Sieve([pattern.expression for pattern, _ in self.patterns])
         programs: dict[tuple[str, ...], Program] = {}
         self._channels: dict[Source, Program] = {}
@@ -116,33 +117,42 @@ class RuleSet:
 
         Raises TooManyMatches where there are more than ``most``.
         """
-        text = segment.text
+        text, read_as = segment.text, BITS[segment.source]
+        matches = self._anchors.quiet(text, read_as, most, self._disguised)
+        if matches >= 0:
+            return matches, 0
         said = folded(text)
-        octets = view(said)
-        raw = self._finder.raw(octets)
-        sifted = self._sieve.sift(said.encode()) if self.patterns else ()
-        # In ASCII what is disguised shows as it is.
-        seen = () if text.isascii() else [_SEEN[place] for place in self._signs.sift(octets)]
-        matches = len(raw)
+        matches, fired = self._anchors.fire(said, read_as, most)
         if matches > most:
             raise TooManyMatches
+        sifted = self._sieve.sift(said.encode()) if self.patterns else ()
         look: _Look | None = None
-        if raw or sifted:
+        if fired or sifted:
             look = _Look(self, segment, findings)
-            matches += look.at(said, self._finder.hits(said, octets, raw), sifted, None, most - matches)
+            matches += look.at(said, fired, sifted, None, most - matches)
+        seen = self._seen(text, said)
+        if not seen and not signs(text):
+            return matches, 0
         undone = 0
         for variant in variants(text, seen):
             undone = max(undone, variant.runs)
             decoded = fold(variant.text)
-            hits = self._finder.find(decoded)
-            matches += len(hits)
+            looked, fired = self._anchors.fire(decoded, read_as, most - matches)
+            matches += looked
             if matches > most:
                 raise TooManyMatches
             sifted = self._sieve.sift(decoded.encode()) if self.patterns else ()
-            if hits or sifted:
+            if fired or sifted:
                 look = look or _Look(self, segment, findings)
-                matches += look.at(decoded, hits, sifted, variant, most - matches)
+                matches += look.at(decoded, fired, sifted, variant, most - matches)
         return matches, undone
+
+    def _seen(self, text: str, said: str) -> Sequence[Sign]:
+        """Return the signs that ``text`` has as ``said``, folded. In ASCII what is disguised shows as it is."""
+        return () if text.isascii() else [_SEEN[place] for place in self._signs.sift(view(said))]
+
+    def _disguised(self, text: str, said: str) -> bool:
+        return bool(self._seen(text, said) or signs(text))
 
 
 class _Look:
@@ -161,23 +171,21 @@ class _Look:
     def at(
         self,
         folded: str,
-        hits: Sequence[tuple[int, int, int]],
+        anchored: Sequence[tuple[int, int, int]],
         sifted: Iterable[int],
         variant: Variant | None,
         most: int,
     ) -> int:
         """Add what fires in ``folded``, the segment or a variant of it; return how many patterns' matches there were.
 
-        ``hits`` are those of anchors, ``sifted`` the places of patterns that may match. Raises TooManyMatches where
-        patterns match more than ``most`` times; no more than one beyond that is searched for.
+        ``anchored`` are the anchors that do, ``sifted`` the places of patterns that may match. Raises TooManyMatches
+        where patterns match more than ``most`` times; no more than one beyond that is searched for.
         """
         source, found, matches = self._segment.source, self._found, 0
         fired: list[tuple[int, int, Rule]] = []
-        for number, start, end in hits:
-            literal, rule = self._rules.anchors[number]
-            if rule.id in found or source not in rule.sources or not literal.bounded(folded, start):
-                continue
-            if folded.startswith(literal.text, start) and rule.holds(folded, start, end):
+        for number, start, end in anchored:
+            _, rule = self._rules.anchors[number]
+            if rule.id not in found:
                 if rule.action is not Action.MASK:
                     found.add(rule.id)
                 fired.append((start, end, rule))

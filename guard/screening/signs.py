@@ -106,7 +106,25 @@ _SCANNER = _Scanner()
 _ENGLISH = int(Sign.ENGLISH)
 
 
-def _signs(text: str) -> tuple[int, ...]:
+try:
+    from guard.screening._kernel import innocent
+except ImportError:  # an install needs no compiler
+
+    def innocent(text: str, /) -> bool:
+        """Return whether ``text`` has no sign for sure: nothing is."""
+        return not text
+
+
+def signs(text: str) -> tuple[int, ...]:
+    """Return the signs of a disguise that ``text`` has; of most texts none.
+
+    A common word that is turned counts only where none stands as it is.
+    """
+    return () if innocent(text) else _found(text)
+
+
+def searched(text: str) -> tuple[int, ...]:
+    """Return the signs in ``text``: what is found where nothing is known for sure."""
     octets = text.encode("utf-8", "surrogatepass")
     found = _hints(octets)
     for scan in _SCANNER.shapes:
@@ -114,11 +132,7 @@ def _signs(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-signs = Recent(_signs)
-"""Returns the signs of a disguise that a text has; of most texts none.
-
-A common word that is turned counts only where none stands as it is.
-"""
+_found = Recent(searched)
 
 
 def _hints(octets: bytes) -> list[int]:

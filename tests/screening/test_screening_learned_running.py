@@ -1,6 +1,7 @@
 """The score of a growing text: no split of it changes what is found, and nothing of the word that blocks is settled."""
 
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +11,13 @@ from learned_world import BIAS, HARMLESS, ZAP, Counting, rough, weights, zapping
 from guard.screening.findings import Action
 from guard.screening.learned.learned import Learned
 from guard.screening.learned.reading import BLOCK, LEAST, UNSAFE
+from guard.screening.learned.running import _finished
 from guard.screening.learned.scorer import scorer
-from guard.screening.learned.twin import HEADS, LONGEST
+from guard.screening.learned.twin import HEADS, LONGEST, WORD
 from guard.screening.segments import Source
 from guard.screening.train.features import indices, words
 
+CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 ROUGH = rough()
 MODEL = Learned(ROUGH)
 PARTS = [
@@ -194,3 +197,34 @@ def test_of_a_word_without_end_only_the_beginning_is_kept():
         running.feed("abcdefghij")
     running.finish()
     assert (counting.words, counting.characters, running.scored) == (1, LONGEST, 50_000)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(texts, st.text("abzAZ019 _.?", max_size=30)))
+def test_the_word_that_may_go_on_begins_where_the_last_one_does(said):
+    runs = [match.span() for match in WORD.finditer(said) if match[0] != "?"]
+    begin = runs[-1][0] if runs and runs[-1][1] == len(said) and not CJK.match(said[-1]) else len(said)
+    assert _finished(said) == begin
+
+
+def test_what_is_gathered_is_read_when_somebody_asks_and_the_text_goes_on():
+    running = zapping().open(Source.OUTPUT, blocks=False)
+    said = "the zap zap by a lazy dog and read "
+    running.feed(said)
+    assert [finding.category for finding in running.findings] == ["S9"]
+    running.feed("the zoo zoo")
+    running.finish()
+    assert [finding.category for finding in running.findings] == ["S9", "D1"]
+    assert running.findings == run(zapping(), [f"{said}the zoo zoo"], blocks=False)[0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(texts, st.lists(st.integers(0, 200), max_size=8))
+def test_to_ask_what_was_found_changes_nothing(text, sizes):
+    text = text * 40
+    asked = MODEL.open(Source.OUTPUT, blocks=False)
+    for piece in split(text, [size * 20 for size in sizes]):
+        asked.feed(piece)
+        assert asked.findings is not None
+    asked.finish()
+    assert (asked.findings, asked.scored) == (run(MODEL, [text], blocks=False)[0], len(text))

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from guard.screening.fences import prose
 from guard.screening.findings import Action, Finding
 from guard.screening.learned.operating import OperatingPoints
+from guard.screening.learned.peak import peak
 from guard.screening.learned.reading import BLOCK, D1, Scale, sigmoid
-from guard.screening.learned.running import RunningScore
+from guard.screening.learned.running import STEP, RunningScore
 from guard.screening.learned.scorer import Scorer, scorer
 from guard.screening.learned.walk import Walk
 from guard.screening.learned.weights import Weights, shipped
@@ -31,6 +32,9 @@ class Learned:
         self._scorer = scorer(weights.table) if inner is None else inner
         self._scale = Scale(weights)
         self._points = OperatingPoints(weights)
+        self._peak = peak(self._scorer, self._scale)
+        self._peaks = {blocks: peak(self._scorer, self._scale, 1 if blocks else STEP) for blocks in (True, False)}
+        """Those of growing texts, by whether they may be ended."""
 
     def read(self, text: str) -> Walk:
         """Return a walk through the whole of a folded text."""
@@ -54,14 +58,37 @@ class Learned:
         for segment in segments:
             if segment.source is Source.TOOL_DEFINITION:
                 continue
-            logit = self.assess(segment, findings).highest
+            logit = self._calm(segment)
+            if logit is None:
+                logit = self.assess(segment, findings).highest
             if segment.source is not Source.SYSTEM and (worst is None or logit > worst):
                 worst = logit
         return Assessment(0.0 if worst is None else sigmoid(worst), findings)
 
     def open(self, source: Source, *, blocks: bool) -> RunningScore:
         """Return a fresh score of one growing text; ``blocks``: it ends the text at the block threshold."""
-        return RunningScore(self._scorer, self._scale, self._points, source, blocks=blocks)
+        return RunningScore(self._scorer, self._scale, self._points, source, blocks=blocks, peak=self._peaks[blocks])
+
+    def _calm(self, segment: Segment) -> float | None:
+        """Return the highest logit of a segment in which ``assess`` finds nothing; None: it has to be assessed."""
+        if self._peak is None:
+            return None
+        text, points = segment.text, self._points
+        spans = prose(text)
+        code = segment.source is Source.SYSTEM
+        unsafe, d1 = self._peak(_said(text, spans))
+        if points.reached(unsafe, d1, code=code):
+            return None
+        fenced = _between(spans, len(text)) if spans != [(0, len(text))] else []
+        if fenced and points.reached(*self._peak(_said(text, fenced)), code=True):
+            return None
+        said = plain(text)
+        if said is not None:
+            undisguised, undisguised_d1 = self._peak(said)
+            if points.reached(undisguised, undisguised_d1, code=False):
+                return None
+            unsafe = max(unsafe, undisguised)
+        return unsafe
 
     def assess(self, segment: Segment, findings: list[Finding]) -> Walk:
         """Add what is found in ``segment``; return the walk with its riskiest window, as written or undisguised.
@@ -94,8 +121,7 @@ class Learned:
     ) -> Walk:
         """Read ``spans`` of a segment on end and add what is found in them."""
         text = segment.text
-        whole = spans == [(0, len(text))]
-        walk = self.read(folded(text) if whole else fold("\n".join([text[start:end] for start, end in spans])))
+        walk = self.read(_said(text, spans))
         points = self._points
         for find, logit, thresholds in (
             (points.hazard, walk.highest, points.unsafe),
@@ -106,6 +132,13 @@ class Learned:
                 assert found is not None
                 findings.append(found._replace(most=Action.FLAG) if code else found)
         return walk
+
+
+def _said(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Return ``spans`` of ``text`` on end, folded."""
+    if spans == [(0, len(text))]:
+        return folded(text)
+    return fold("\n".join([text[start:end] for start, end in spans]))
 
 
 def _places(text: str, spans: Sequence[tuple[int, int]]) -> Offsets:

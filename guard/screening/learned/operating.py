@@ -19,6 +19,12 @@ class OperatingPoints:
         self.d1 = weights.d1
         self._scale = Scale(weights)
 
+    def reached(self, unsafe: float, d1: float, *, code: bool) -> bool:
+        """Return whether either logit is worth a finding; in ``code`` it takes more."""
+        if code:
+            return unsafe >= self.unsafe.block or d1 >= self.d1.block
+        return unsafe >= self.unsafe.flag or d1 >= self.d1.flag
+
     def hazard(self, walk: Walk, places: Offsets, source: Source, path: str = "") -> Finding | None:
         """Return what the riskiest window is evidence of, None below the flag threshold."""
         if walk.highest < self.unsafe.flag:

@@ -44,6 +44,12 @@ class Scale:
         self._unsafe = weights.biases[UNSAFE], [weights.scales[UNSAFE] / root for root in _ROOTS]
         self._d1 = weights.biases[D1], [weights.scales[D1] / root for root in _ROOTS]
 
+    @property
+    def units(self) -> "array[float]":
+        """Biases of ``unsafe`` and D1, and what a unit of each is worth over 0 to 2 * BLOCK words."""
+        unsafe, d1 = self._unsafe, self._d1
+        return array("d", [unsafe[0], d1[0], *unsafe[1], *d1[1]])
+
     def unsafe(self, total: int, words: int) -> float:
         """Return the logit of ``unsafe`` where its rows sum to ``total`` over ``words`` words, 2 * BLOCK at most."""
         bias, units = self._unsafe

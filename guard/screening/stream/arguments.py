@@ -91,6 +91,12 @@ class ArgumentScreen:
 
     def feed(self, text: str) -> None:
         """Screen ``text`` as the continuation of what was fed before."""
+        said = self._read(text)
+        if said:
+            self._screen.feed(said)
+
+    def _read(self, text: str) -> str:
+        """Return what ``text`` says that has not been said before."""
         start = self.seen - len(self._rest)
         self.seen += len(text)
         data, self._rest = self._rest + text, ""
@@ -123,8 +129,7 @@ class ArgumentScreen:
                 made += 1
                 at += length
         self._made = made
-        if said:
-            self._screen.feed("".join(said))
+        return "".join(said)
 
     def finish(self) -> None:
         """Screen the end of the text: ``cleared`` reaches ``seen`` unless it is blocked."""
@@ -134,6 +139,14 @@ class ArgumentScreen:
             self._rest = ""
         self._end_scalar(self.seen)
         self._screen.finish()
+
+    def whole(self, text: str) -> None:
+        """Screen ``text`` as all there is: what ``feed`` and ``finish`` do, in one go; only a fresh screen can."""
+        said = self._read(text) + self._rest
+        self._made += len(self._rest)
+        self._rest = ""
+        self._end_scalar(self.seen)
+        self._screen.whole(said)
 
     def _place(self, made: int, written: int, length: int) -> None:
         """Note that the screen's character ``made`` is written in ``length`` characters."""

@@ -8,7 +8,6 @@ together. So verdict, findings, masks and released text depend on the text alone
 from typing import Protocol
 
 from guard.screening.findings import Action, Finding
-from guard.screening.normalize import is_word
 from guard.screening.positions import joins
 from guard.screening.rules import Literal
 from guard.screening.segments import Source
@@ -18,7 +17,10 @@ from guard.screening.stream.masks import Masks
 from guard.screening.stream.program import Program
 from guard.screening.stream.states import TRAP, State
 from guard.screening.stream.tail import BLOCK, Tail
+from guard.screening.walkers import Walkers
 
+_PIECE = 32
+"""Characters that are read by every check if anything ends among them: little of a long text."""
 _MOST_PENDING = 128
 """Pieces that are folded together once nothing was found in them."""
 
@@ -41,6 +43,12 @@ class Score(Protocol):
     def finish(self) -> None:
         """The text ends here."""
 
+    def whole(self, text: str) -> None:
+        """Do what ``feed`` of ``text`` and ``finish`` do; only a fresh score can."""
+
+    def anew(self) -> "Score":
+        """Return a fresh score like this one."""
+
 
 class ChannelScreen:
     """Screens one growing text (the content, the reasoning, the arguments of one tool call ... of one choice).
@@ -49,8 +57,9 @@ class ChannelScreen:
     """
 
     __slots__ = (
-        "_again", "_contexts", "_found", "_literals", "_noted", "_pending", "_program", "_score", "_score_most",
-        "_setting", "_settled", "_source", "_state", "_tail", "_walkers", "blocked", "cleared", "masks", "seen",
+        "_again", "_contexts", "_found", "_literals", "_noted", "_pending", "_program", "_ready", "_score",
+        "_score_most", "_setting", "_settled", "_source", "_state", "_tail", "_waiting", "_walkers", "blocked",
+        "cleared", "masks", "seen",
     )  # fmt: skip
 
     def __init__(
@@ -81,14 +90,18 @@ class ChannelScreen:
         self._score = score
         self._score_most = score_most
         self._noted: list[Finding] = []
-        self._found: set[str] = set()
-        self._settled: set[str] = set()
         self._pending: list[str] = []
-        self._tail = Tail(program.reach)
-        self._contexts = Contexts(self._tail)
-        self._literals = [Literals(automaton, self._contexts, self._settled) for automaton, _ in program.automata]
-        self._walkers = program.patterns.walker()
         self._state: State | None = self._setting.states.start
+        self._waiting: list[tuple[int, int | None]] | None = None
+        """Where matches begin that wait for their contexts and hold text, and their lag; None: no match waits."""
+        self._ready = False
+        """The checks are there: most texts need none."""
+        self._found: set[str]
+        self._settled: set[str]
+        self._tail: Tail
+        self._contexts: Contexts
+        self._literals: list[Literals]
+        self._walkers: Walkers
 
     @property
     def findings(self) -> list[Finding]:
@@ -107,7 +120,7 @@ class ChannelScreen:
     @property
     def scanned(self) -> int:
         """Characters examined so far, repeats included: what the work is measured by."""
-        return self.seen + self._again + self._contexts.scanned
+        return self.seen + self._again + (self._contexts.scanned if self._ready else 0)
 
     def feed(self, text: str) -> None:
         """Screen ``text`` as the continuation of what was fed before."""
@@ -115,7 +128,10 @@ class ChannelScreen:
         if state is not None and len(text) <= BLOCK:
             for character in text:
                 state = state[character]
-            if state is not TRAP:
+            if state is not TRAP and self._waiting is not None:
+                if self._wait(text, state):
+                    return
+            elif state is not TRAP:
                 self._state = state
                 self.seen = seen = self.seen + len(text)
                 self.cleared = seen - state.held
@@ -125,8 +141,11 @@ class ChannelScreen:
                     self._fold_pending()
                 return
             self._again += len(text)
-        for begin in range(0, len(text), BLOCK):
-            self._read(text[begin : begin + BLOCK])
+        if len(text) <= _PIECE:
+            self._read(text)
+        else:
+            for begin in range(0, len(text), _PIECE):
+                self.feed(text[begin : begin + _PIECE])
 
     def finish(self) -> None:
         """Screen the end of the text: partial matches can no longer complete, so ``cleared`` reaches ``seen``."""
@@ -146,10 +165,71 @@ class ChannelScreen:
             self._score.finish()
         self.cleared = self.seen
 
+    def whole(self, text: str) -> None:
+        """Screen ``text`` as all there is: what ``feed`` and ``finish`` do, in one go; only a fresh screen can."""
+        found = self.noted(text)
+        if found is None:
+            self.feed(text)
+            self.finish()
+            return
+        self.take(text, found)
+        if self._score is not None:
+            self._score.whole(text)
+
+    def noted(self, text: str) -> list[Finding] | None:
+        """Return what rules find in ``text``, all there is, if nothing of it blocks or masks; None: it may."""
+        firing = self._program.firing(text, self._source)
+        if not firing:
+            return None if firing is None else []
+        if any(map(self._setting.holds, firing)):
+            return None
+        part = self._program.part(firing)
+        only = part.only(text, self._source)
+        if only is not None:
+            rule, start, end = only
+            return [Finding(rule.id, rule.category, start, end, self._source, most=rule.action)]
+        screen = ChannelScreen(part, self._source, self._setting.blocking)
+        screen.feed(text)
+        screen.finish()
+        return screen.findings
+
+    def take(self, text: str, found: list[Finding]) -> None:
+        """Take in that ``text`` is all there is, and ``found`` what ``noted`` says of it; only a fresh screen can."""
+        self._noted = found
+        self.seen = self.cleared = len(text)
+
     # Between the quiet road and the checks.
+
+    def _wait(self, text: str, state: State) -> bool:
+        """Take ``text``, after which there is ``state``; return False if it may decide a match, and must be read."""
+        tail = self._tail
+        said = tail.folded(text)
+        if not self._contexts.undecided(said):
+            return False
+        tail.put(text, said)
+        if self._score is not None:
+            self._score.feed(text)
+        self._state = state
+        self.seen = seen = tail.seen
+        cleared = seen - state.held
+        for start, lag in self._waiting or ():
+            cleared = min(cleared, start if lag is None else max(start, seen - lag))
+        self.cleared = cleared
+        return True
+
+    def _make_checks(self) -> None:
+        program = self._program
+        self._ready = True
+        self._found, self._settled = set(), set()
+        self._tail = Tail(program.reach)
+        self._contexts = Contexts(self._tail, program.awaited)
+        self._literals = [Literals(automaton, self._contexts, self._settled) for automaton, _ in program.automata]
+        self._walkers = program.patterns.walker()
 
     def _fold_pending(self) -> None:
         if self._pending:
+            if not self._ready:
+                self._make_checks()
             text = "".join(self._pending)
             self._pending.clear()
             self._tail.add(text)
@@ -159,6 +239,8 @@ class ChannelScreen:
     def _wake(self) -> None:
         """Put every check where the state says it stands."""
         state, self._state = self._state, None
+        if not self._ready:
+            self._make_checks()
         self._fold_pending()
         if state is None:
             return
@@ -173,10 +255,14 @@ class ChannelScreen:
             walkers.step(character)
 
     def _sleep(self) -> None:
-        """Go back to the quiet road if every check is at rest, and what it may have begun maps one to one."""
+        """Go back to the quiet road if every check is at rest, and what it may have begun maps one to one.
+
+        Matches that wait for their contexts are at rest, unless a phrase may go on around them.
+        """
         tail = self._tail
         walkers = self._walkers
-        if self._contexts.matches or walkers.hold < walkers.fed:
+        matches = self._contexts.matches
+        if walkers.hold < walkers.fed or (matches and self._contexts.calm <= tail.end):
             return
         nodes = []
         for literals in self._literals:
@@ -195,7 +281,11 @@ class ChannelScreen:
         state = self._setting.states.state(
             tuple(nodes), (), tuple(gaps), after_space=tail.after_space, after_word=after_word
         )
-        self._state = None if state is TRAP else state
+        if state is not TRAP:
+            self._state = state
+            holding = [match for match in matches if self._setting.holds(match.rule)]
+            waiting = [(tail.original(match.start), match.rule.lag) for match in holding]
+            self._waiting = waiting if matches else None
 
     # The checks.
 
@@ -213,12 +303,16 @@ class ChannelScreen:
         for character in folded:
             position += 1
             for literals in self._literals:
-                literals.step(character, position)
+                node = literals.node = literals.node[character]
+                if node.ends or literals.awaiting:
+                    literals.arrive(character, position)
             if patterned:
                 walkers.step(character)
                 self._take_patterns()
             if contexts.matches:
-                contexts.step(position, in_word=is_word(character))
+                in_word = character.isalnum() or character == "_"
+                if not in_word or position > contexts.calm:
+                    contexts.step(position, in_word=in_word)
             if contexts.decided:
                 blocked = self._conclude()
                 if blocked is not None:

@@ -4,8 +4,10 @@ Each is decided at the first character at which nothing that follows can change 
 alone. What has been read is not read again, but for the few characters before a context word's end.
 """
 
+from collections.abc import Callable, Sequence
+
 from guard.screening.normalize import is_word
-from guard.screening.rules import Context, Literal, Rule, Where
+from guard.screening.rules import Context, Literal, Rule, Search, Where
 from guard.screening.stream.tail import Tail
 
 
@@ -36,16 +38,24 @@ class Match:
 class Contexts:
     """Decides the matches of one growing text by what stands around them."""
 
-    __slots__ = ("_tail", "decided", "matches", "scanned")
+    __slots__ = ("_awaited", "_known", "_tail", "_words", "calm", "decided", "matches", "scanned")
 
-    def __init__(self, tail: Tail) -> None:
+    def __init__(self, tail: Tail, awaited: Callable[[Sequence[Rule]], tuple[int, Search]]) -> None:
+        """``awaited`` is ``Program.awaited``."""
         self.matches: list[Match] = []
         """Those that are undecided."""
         self.decided: list[Match] = []
         """Those that fire and have not been taken yet."""
+        self.calm = 0
+        """Up to this position nothing is judged within a word."""
         self.scanned = 0
         """Characters examined so far."""
         self._tail = tail
+        self._awaited = awaited
+        self._words: tuple[int, Search] | None = None
+        """What ``awaited`` says of the rules of the matches, once it was asked."""
+        self._known = 0
+        """Up to here no word that a match waits for ends, but for those that it was judged by."""
 
     def open(self, rule: Rule, literal: Literal, end: int) -> None:
         """Note that ``literal`` of ``rule`` ended at ``end``, after deciding all that stands before it."""
@@ -70,12 +80,17 @@ class Contexts:
                 if start >= lead and not left:
                     match.phrases.append((exemption.phrase, start - lead))
         if match.pending():
+            self._known = min(self._known, end) if self.matches else end
+            self._words = None
             self.matches.append(match)
+            self._note()
         else:
             self.decided.append(match)
 
     def step(self, position: int, *, in_word: bool) -> None:
         """Judge by the character before ``position``, which is part of a word or not."""
+        if position <= self.calm and (in_word or self._nothing_new(position)):
+            return
         waiting = []
         for match in self.matches:
             if match.phrases or not in_word or position > match.due:
@@ -86,7 +101,37 @@ class Contexts:
                     self.decided.append(match)
             else:
                 waiting.append(match)
+        if not in_word:
+            self._known = position
+        if len(waiting) < len(self.matches):
+            self._words = None
         self.matches = waiting
+        self._note()
+
+    def undecided(self, said: str) -> bool:
+        """Return whether ``said``, which comes next, decides nothing for sure: it then need not be judged."""
+        end = self._tail.end + len(said)
+        return end <= self.calm and self._nothing_new(end, said)
+
+    def _note(self) -> None:
+        """Note until when nothing is judged within a word."""
+        self.calm = min([0 if match.phrases else match.due for match in self.matches], default=0)
+
+    def _nothing_new(self, end: int, said: str = "") -> bool:
+        """Return whether no word that any match waits for ended since this was asked last, up to ``end``.
+
+        ``said`` is what comes behind the tail. A few words are taken for one: they cost a closer look and no more.
+        """
+        if self._words is None:
+            self._words = self._awaited([match.rule for match in self.matches])
+        longest, occur = self._words
+        tail = self._tail
+        base = max(tail.base, self._known - longest)
+        window = tail.text[base - tail.base :] + said
+        if occur(window, 0, end - base):
+            return False
+        self._known = end
+        return True
 
     def finish(self) -> None:
         """The text ends here: decide everything."""

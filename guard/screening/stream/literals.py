@@ -26,9 +26,9 @@ class Literals:
         """Ids of rules whose further matches nobody asks for."""
         self._contexts = contexts
 
-    def step(self, character: str, position: int) -> None:
-        """Read ``character``, after which ``position`` folded characters have been read."""
-        node = self.node = self.node[character]
+    def arrive(self, character: str, position: int) -> None:
+        """Take what ends in ``node``, where ``character``, the one before ``position``, has led."""
+        node = self.node
         if self.awaiting:
             if not is_word(character):
                 self.finish()

@@ -93,6 +93,20 @@ class ScoredScreen:
             self._passed = self.seen
             self._screen.finish()
 
+    def whole(self, text: str) -> None:
+        """Screen ``text`` as all there is: what ``feed`` and ``finish`` do, in one go; only a fresh screen can."""
+        found = self._screen.noted(text)
+        if found is not None:
+            score = self._score
+            score.whole(text)
+            if score.blocked is None:
+                self._screen.take(text, found)
+                self.seen = self._passed = len(text)
+                return
+            self._score = score.anew()
+        self.feed(text)
+        self.finish()
+
     def _pass(self, piece: str) -> None:
         scored, begun = self._score.scored, bool(self._unscored)
         self._unscored.append(piece)

@@ -34,13 +34,20 @@ class Tail:
 
         Everything from ``_reach`` characters before the end on stays.
         """
-        after_space = self.after_space
+        folded = self.folded(text)
+        self.put(text, folded)
+        return folded
+
+    def folded(self, text: str) -> str:
+        """Return what ``text`` is here, folded."""
         if len(text) <= _SHORT:
-            folded = fold_short(text, after_space=after_space)
-        else:
-            folded = fold(text, after_space=after_space)
+            return fold_short(text, after_space=self.after_space)
+        return fold(text, after_space=self.after_space)
+
+    def put(self, text: str, folded: str) -> None:
+        """Add ``text``, which is ``folded`` here."""
         if folded:
-            self._offsets.extend(text, len(folded), self.end, self.seen, after_space=after_space)
+            self._offsets.extend(text, len(folded), self.end, self.seen, after_space=self.after_space)
             self.after_space = folded[-1] == " "
             kept = self.text
             if len(kept) > 2 * self._reach + BLOCK:
@@ -50,7 +57,6 @@ class Tail:
             self.text = kept + folded
             self.end += len(folded)
         self.seen += len(text)
-        return folded
 
     def original(self, index: int) -> int:
         """Return the original offset of the folded character ``index``; at or behind the end, of the text's end."""
