@@ -1,4 +1,4 @@
-"""Which anchors of many rules fire in a complete text, in Python and Hyperscan: what ``_anchors.c`` does."""
+"""Which anchors of many rules fire in a complete text, in Python and Hyperscan: what ``_kernel.c`` does."""
 
 from collections.abc import Callable, Sequence
 

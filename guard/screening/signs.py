@@ -118,7 +118,8 @@ except ImportError:  # an install needs no compiler
 def signs(text: str) -> tuple[int, ...]:
     """Return the signs of a disguise that ``text`` has; of most texts none.
 
-    A common word that is turned counts only where none stands as it is.
+    Compiled and not may differ in a sign of which nothing comes (``decode.variants``). A common word that is turned
+    counts only where none stands as it is.
     """
     return () if innocent(text) else _found(text)
 

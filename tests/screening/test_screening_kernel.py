@@ -1,9 +1,10 @@
 """What is compiled says what the rest of the room says, and never calls a disguise innocent."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from guard.screening.decode import variants
 from guard.screening.normalize import fold_any
 from guard.screening.signs import COMMON, ROT13, searched, signs
 
@@ -81,12 +82,14 @@ def test_a_long_text_is_not_remembered():
 
 
 @settings(max_examples=800)
+@example("", "wastemode110")  # as long as base64, and shaped like it: nothing comes of it
 @given(LEADS, TEXTS)
-def test_what_is_innocent_has_no_sign(lead, text):
+def test_what_is_innocent_hides_nothing(lead, text):
     text = lead + text
     if compiled.innocent(text):
-        assert searched(text) == ()
-    assert sorted(signs(text)) == sorted(searched(text))
+        assert [*variants(text, searched(text))] == []
+    else:
+        assert sorted(signs(text)) == sorted(searched(text))
 
 
 @pytest.mark.parametrize("atom", ATOMS)
