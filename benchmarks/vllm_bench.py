@@ -76,7 +76,7 @@ def measure(given, result):
             ways = {"direct": f"http://127.0.0.1:{port}"}
             body = json.dumps({"model": MODEL, "max_tokens": 4, "messages": [{"role": "user", "content": "Hello"}]})
             for each in systems:
-                each.start(folder, port)
+                each.start(folder, port, core=None)
                 each.wait(body)
                 ways[each.name] = f"http://127.0.0.1:{each.port}"
             rng = random.Random(1)

@@ -25,11 +25,12 @@ def free_port():
 
 
 def pinned(core):
-    """Return what a child does before it becomes its program: take ``core``, and end when the benchmark ends."""
+    """Return what a child does first: take ``core`` (None: any one), and end when the benchmark ends."""
     libc = ctypes.CDLL(None)
 
     def before():
-        os.sched_setaffinity(0, {core})
+        if core is not None:
+            os.sched_setaffinity(0, {core})
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     return before
@@ -69,7 +70,7 @@ class System:
         return {}
 
     def start(self, folder, upstream, core=PROXY_CORE):
-        """Start it on ``core`` before the port ``upstream``; return at once. Raises Absent."""
+        """Start it on ``core`` (None: on any) before the port ``upstream``; return at once. Raises Absent."""
         folder = folder / self.name
         folder.mkdir()
         self.port = free_port()
