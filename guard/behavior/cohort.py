@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from math import log2, sqrt
 
-from guard.behavior.reading import BUCKETS
+from guard.behavior.study_twin import BUCKETS
 from guard.behavior.subjects import NOWHERE
 
 VERSION = 1

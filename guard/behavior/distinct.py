@@ -24,16 +24,20 @@ class Distinct:
 
     def add(self, reading: Reading, now: float) -> None:
         """Count one prompt at ``now`` (epoch seconds)."""
-        if now - self.since >= WEEK:
-            recent = now - self.since < 2 * WEEK
-            self.before = self.now if recent else bytearray(REGISTERS)
-            self.counted_before = self.counted if recent else 0
-            self.now, self.counted, self.since = bytearray(REGISTERS), 0, now
+        self.turn(now)
         self.counted += 1
         mixed = (reading.prompt * _ODD) & 0xFFFFFFFFFFFFFFFF
         at, rest = mixed >> 57, (mixed >> 25) & 0xFFFFFFFF
         rank = 33 - rest.bit_length()
         self.now[at] = max(self.now[at], rank)
+
+    def turn(self, now: float) -> None:
+        """Begin a week, if the last one is over."""
+        if now - self.since >= WEEK:
+            recent = now - self.since < 2 * WEEK
+            self.before = self.now if recent else bytearray(REGISTERS)
+            self.counted_before = self.counted if recent else 0
+            self.now, self.counted, self.since = bytearray(REGISTERS), 0, now
 
     def ratio(self) -> float:
         """Return different prompts by prompts, 0..1; 1 before anything was counted."""

@@ -7,8 +7,10 @@ few-shot work look the same.
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from itertools import groupby
+from functools import lru_cache
 from typing import NamedTuple
+
+from guard.behavior.inner import Among
 
 
 class Reason(StrEnum):
@@ -70,8 +72,8 @@ class _Sign(NamedTuple):
     """What a text says where one of each of ``needs`` is in it and the pattern matches; without them it cannot."""
 
     reason: Reason
-    needs: tuple[tuple[str, ...], ...]
-    """Signs with the same first one stand together: it is looked for once, and most texts are done then."""
+    needs: tuple[int, ...]
+    """Bits of what is looked for."""
     pattern: re.Pattern[str]
 
 
@@ -87,9 +89,7 @@ _PAIR = (
 _VERBS = ("generate", "create", "produce", "write", "synthesi")
 _ASKED = ("instruction", "prompt", "task", "query")
 _ANSWERED = ("response", "answer", "output", "completion")
-_SIGNS = tuple(
-    _Sign(reason, needs, re.compile(pattern))
-    for reason, needs, pattern in (
+_WRITTEN: tuple[tuple[Reason, tuple[tuple[str, ...], ...], str], ...] = (
         (
             Reason.PAIRS, (_ASKED, (*_VERBS, "come up with"), _ANSWERED),
             (rf"\b(?:generate|create|produce|write|synthesi[sz]e|come up with) {_N}\b[^.\n]{{0,40}}"
@@ -156,9 +156,14 @@ _SIGNS = tuple(
             Reason.REASONING, (("think step by step",),),
             r"\bthink step by step\b[^\n]{0,80}\b(?:json|jsonl|<think>)",
         ),
-    )
 )  # fmt: skip
-_GROUPS = tuple((words, tuple(group)) for words, group in groupby(_SIGNS, lambda sign: sign.needs[0]))
+_NEEDED = tuple(dict.fromkeys(word for _, needs, _ in _WRITTEN for words in needs for word in words))
+_BITS = {word: 1 << place for place, word in enumerate(_NEEDED)}
+_SIGNS = tuple(
+    _Sign(reason, tuple(sum(_BITS[word] for word in words) for words in needs), re.compile(pattern))
+    for reason, needs, pattern in _WRITTEN
+)
+_among = Among(_NEEDED)
 _PAIRED = ({"instruction"}, {"prompt"}, {"query"}, {"task"})
 _ANSWERS = {"output", "response", "completion", "answer", "target"}
 _REASONED = {"reasoning", "rationale", "thinking", "chain_of_thought", "thoughts", "cot"}
@@ -166,20 +171,23 @@ _REASONED = {"reasoning", "rationale", "thinking", "chain_of_thought", "thoughts
 
 def signs(folded: str) -> frozenset[Reason]:
     """Return what a text says of its purpose; it is folded (guard.screening.normalize)."""
+    possible = _possible(_among.find(folded))
+    if not possible:
+        return _UNSAID
     found: set[Reason] = set()
-    for first, group in _GROUPS:
-        if _among(first, folded):
-            for reason, needs, pattern in group:
-                if reason not in found and all(_among(words, folded) for words in needs) and pattern.search(folded):
-                    found.add(reason)
+    for reason, pattern in possible:
+        if reason not in found and pattern.search(folded):
+            found.add(reason)
     return frozenset(found)
 
 
-def _among(words: tuple[str, ...], text: str) -> bool:
-    for word in words:  # noqa: SIM110 - a generator would cost more than what it looks for
-        if word in text:
-            return True
-    return False
+@lru_cache(maxsize=4096)
+def _possible(there: int) -> tuple[tuple[Reason, re.Pattern[str]], ...]:
+    """Return what a text can say in which these are: few sets of them make up most texts."""
+    return tuple((reason, pattern) for reason, needs, pattern in _SIGNS if all(there & words for words in needs))
+
+
+_UNSAID = frozenset[Reason]()
 
 
 def intent(

@@ -58,6 +58,11 @@ class Memory:
             self._drop(late)
         raise StoreUnavailable(f"behavior: {len(left)} profiles are changed by others again and again")
 
+    def known(self, name: str) -> Profile | None:
+        """Return the profile of ``name`` as it was written last, None if it is not in memory."""
+        found = self._hot.get(name)
+        return None if found is None else found[1]
+
     def peek(self, name: str) -> Profile | None:
         """Return the profile of ``name`` as it is in the store, None if there is none. Raises StoreUnavailable."""
         row = self._store.read([name]).get(name)

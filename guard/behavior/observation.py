@@ -56,3 +56,8 @@ class Noted(NamedTuple):
     logprobs: bool
     reasoning: bool
     schema: bool
+
+
+def plain(time: float, tokens: int, seed: int) -> Noted:
+    """Return a request with nothing to it but a seed of 16 bits."""
+    return Noted(time, 0.0, (), seed, tokens, False, False, False, False)

@@ -2,8 +2,8 @@
 
 A request hands its texts over and goes on. What does not fit into the queue, or cannot be kept because the store is
 down, is counted as not evaluated: the behavior of those identities is unknown for that time, and no request waits or
-fails for it. Steps that were taken before stay in force from memory. What a process that is killed had not yet written,
-some seconds of behavior, is lost.
+fails for it. Steps that were taken before stay in force from memory. What a process that is killed had not yet written
+is lost: some seconds of behavior, half a minute of identities with nothing against them.
 """
 
 import time
@@ -18,16 +18,20 @@ from guard.behavior.store import Store, StoreUnavailable
 from guard.behavior.study import Study
 from guard.behavior.table import Table
 
-BATCH = 512
-"""Observations, at most, whose profiles are written together."""
+BATCH = 4096
+"""Observations, at most, that are taken together: the more, the fewer times a profile is written for them."""
+SOME = 256
+"""Observations that are looked at without a pause, where next to nothing is done with each."""
 LIMIT, LIMIT_CHARACTERS = 8192, 32 * 1024 * 1024
 LINGER, IDLE = 2.0, 5.0
 """Seconds that a batch gathers, and that an idle thread sleeps at most."""
-PAUSE = 1e-4
-"""Seconds that the thread sleeps after each observation, so that it never has the interpreter for longer than one
-takes: merely to give it up would not do, it would be back before the event loop is awake."""
-REFRESH, REVIEW, FORGET = 15.0, 60.0, 3600.0
-"""Seconds between looks at what other processes did, at who may step down, and at what is old."""
+BUSY, PAUSE = 5e-4, 1e-4
+"""Seconds that the thread works before it sleeps, and that it sleeps then, so that it never has the interpreter for
+longer: merely to give it up would not do, it would be back before the event loop is awake. To sleep costs as much as an
+observation or two, so it is not done after each."""
+RIPEN, REFRESH, REVIEW, FORGET = 5.0, 15.0, 60.0, 3600.0
+"""Seconds between looks at what has waited, at what other processes did, at who may step down, and at what is old."""
+_EVERY = {"_ripen": RIPEN, "_refresh": REFRESH, "_review": REVIEW, "_forget": FORGET}
 
 
 class BehaviorMeter(Protocol):
@@ -75,10 +79,11 @@ class Observer:
         self._policy = BehaviorPolicy()
         self._tasks: deque[Observation] = deque()
         self._characters = 0
+        self._rested = 0.0
         self._lock = Lock()
         self._ready, self._closing = Event(), Event()
         self._thread: Thread | None = None
-        self._due = dict.fromkeys((self._refresh, self._review, self._forget), 0.0)
+        self._due = dict.fromkeys((self._ripen, self._refresh, self._review, self._forget), 0.0)
 
     def start(self) -> None:
         """Begin to work; the first observation does so too. What the store does not answer is asked again later."""
@@ -126,10 +131,14 @@ class Observer:
             while self._tasks:
                 self._take([self._tasks.popleft() for _ in range(min(BATCH, len(self._tasks)))])
             self._look()
+        self._attempt(lambda: self._study.ripen(self._policy, self._clock(), everything=True))
 
     def _take(self, observations: Sequence[Observation]) -> None:
-        with self._lock:
-            self._characters -= sum(each.size for each in observations)
+        for at in range(0, len(observations), SOME):
+            size = sum(each.size for each in observations[at : at + SOME])
+            with self._lock:
+                self._characters -= size
+            self._pause()
         try:
             self._study.take(observations, self._policy, self._clock())
             self.error = None
@@ -139,18 +148,25 @@ class Observer:
                 self._meter.not_evaluated("behavior")
 
     def _pause(self) -> None:
-        if not self._closing.is_set():
+        if time.perf_counter() - self._rested >= BUSY and not self._closing.is_set():
             time.sleep(PAUSE)
+            self._rested = time.perf_counter()
 
     def _look(self) -> None:
         now = self._clock()
         for work, at in self._due.items():
             if now >= at:
-                self._due[work] = now + {"_refresh": REFRESH, "_review": REVIEW, "_forget": FORGET}[work.__name__]
-                try:
-                    work()
-                except Exception as error:  # noqa: BLE001 - as above
-                    self._unknown(error)
+                self._due[work] = now + _EVERY[work.__name__]
+                self._attempt(work)
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._unknown(error)
+
+    def _ripen(self) -> None:
+        self._study.ripen(self._policy, self._clock())
 
     def _refresh(self) -> None:
         self.table.refresh(self._store.standing())

@@ -20,13 +20,15 @@ from math import exp, exp2, log
 
 from guard.behavior.cohort import Cohort
 from guard.behavior.distinct import REGISTERS, Distinct
+from guard.behavior.inner import take
 from guard.behavior.intent import REASONS, SCORES, Reason
 from guard.behavior.ladder import Standing, Step
-from guard.behavior.observation import Noted
-from guard.behavior.reading import BUCKETS, Reading
+from guard.behavior.observation import Noted, plain
+from guard.behavior.reading import Reading, read_mark
 from guard.behavior.risk import ALLOWANCE, CAP, HALF_LIFE, MOST_CONTEXT, Figures, risk
+from guard.behavior.study_twin import BUCKETS, LENGTH, MARK, RECORD
 from guard.behavior.subjects import PAST, RECENT, Presence, coverage, discrepancy
-from guard.behavior.window import LENGTH, RECORD, Window
+from guard.behavior.window import Window
 
 VERSION = 1
 MOST = 4096
@@ -36,8 +38,11 @@ SPAN = 64
 """Requests over which shares reach back."""
 _SLOTS = 16
 _HEAD = struct.Struct(f"<4B7d3I12f{_SLOTS}fd")
-_SUBJECTS = struct.Struct(f"<{BUCKETS}e")
-SIZE = _HEAD.size + 2 * REGISTERS + 2 * _SUBJECTS.size + 1 + LENGTH * RECORD.size
+_SUBJECTS = 2 * BUCKETS
+"""Bytes."""
+SIZE = _HEAD.size + 2 * REGISTERS + 2 * _SUBJECTS + 1 + LENGTH * RECORD.size
+_TIME = struct.Struct("=d")
+"""How a MARK begins."""
 _SWEEP = REASONS.index(Reason.SEED_SWEEP)
 
 
@@ -94,6 +99,39 @@ class Profile:
         for place in places:
             self.reasons[place] += SCORES.get(REASONS[place], score)
         return Reason.SEED_SWEEP if sweep else None
+
+    def observe_all(self, marks: bytes) -> int:
+        """Take requests in that have nothing to them but a seed, each a MARK, as ``observe`` would one by one.
+
+        Returns how many are part of a sweep.
+        """
+        sweeps = 0
+        if take is None:
+            for at in range(0, len(marks), MARK.size):
+                reading, time, tokens, seed = read_mark(marks[at : at + MARK.size])
+                sweeps += self.observe(reading, plain(time, tokens, seed)) is not None
+            return sweeps
+        at, distinct, recent, past = 0, self.distinct, self.recent, self.past
+        while at < len(marks):
+            now, before = max(_TIME.unpack_from(marks, at)[0], self.last), self.requests
+            if not before:
+                self.first = now
+            distinct.turn(now)
+            at, swept, self.requests, (
+                self.last, self.evidence, self.tokens_day, self.tokens_long, self.requests_hour, self.gap_mean,
+                self.gap_variance, self.template, self.reasoning, self.logprobs, self.schema, self.d1,
+                recent.scale, past.scale,
+            ) = take(
+                marks, at, self.window.records, distinct.now, recent.scaled, past.scaled, self.reasons, distinct.since,
+                before, (
+                    self.last, self.evidence, self.tokens_day, self.tokens_long, self.requests_hour, self.gap_mean,
+                    self.gap_variance, self.template, self.reasoning, self.logprobs, self.schema, self.d1,
+                    recent.scale, past.scale,
+                ),
+            )  # fmt: skip
+            distinct.counted += self.requests - before
+            sweeps += swept
+        return sweeps
 
     def crowds(self, weight: float, now: float) -> None:
         """Note that a template of its is one of several identities'; a greater ``weight`` of a day stays."""
@@ -183,9 +221,8 @@ class Profile:
             *self.reasons, distinct.since,
         )  # fmt: skip
         return b"".join((
-            head, distinct.now, distinct.before, _SUBJECTS.pack(*self.recent.shares()),
-            _SUBJECTS.pack(*self.past.shares()), bytes([len(self.window)]), records,
-            bytes(LENGTH * RECORD.size - len(records)),
+            head, distinct.now, distinct.before, self.recent.pack(), self.past.pack(),
+            bytes([len(self.window)]), records, bytes(LENGTH * RECORD.size - len(records)),
         ))  # fmt: skip
 
     @classmethod
@@ -193,10 +230,10 @@ class Profile:
         """Return what ``pack`` wrote. Raises ValueError for anything else."""
         if len(data) != SIZE or data[0] != VERSION:
             raise ValueError(f"profile of {len(data)} bytes; allowed: version {VERSION}, {SIZE} bytes")
-        found, (_, step, held, _, *rest) = cls(), _HEAD.unpack_from(data)
+        found, (_, step, held, _, *rest) = cls.__new__(cls), _HEAD.unpack_from(data)
         found.first, found.last, since, rising, falling, found.crowded, found.contributed = rest[:7]
         found.standing = Standing(Step(step), bool(held), since, rising, falling)
-        distinct = found.distinct
+        distinct = found.distinct = Distinct()
         found.requests, distinct.counted, distinct.counted_before = rest[7:10]
         (
             found.evidence, found.tokens_day, found.tokens_long, found.requests_hour, found.gap_mean,
@@ -209,8 +246,8 @@ class Profile:
             bytearray(data[at + REGISTERS : at + 2 * REGISTERS]),
         )
         at += 2 * REGISTERS
-        found.recent = Presence(_SUBJECTS.unpack_from(data, at))
-        found.past = Presence(_SUBJECTS.unpack_from(data, at + _SUBJECTS.size))
-        at += 2 * _SUBJECTS.size
+        found.recent = Presence(data[at : at + _SUBJECTS])
+        found.past = Presence(data[at + _SUBJECTS : at + 2 * _SUBJECTS])
+        at += 2 * _SUBJECTS
         found.window = Window(data[at + 1 : at + 1 + data[at] * RECORD.size])
         return found

@@ -4,19 +4,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from guard.behavior.cohort import EVERY, HOUR, Cohort
 from guard.behavior.intent import REASONS, Reason, intent, signs
 from guard.behavior.ladder import THRESHOLDS, BehaviorPolicy, Step, advance
-from guard.behavior.memory import Changed, Memory
+from guard.behavior.memory import HOT, Changed, Memory
 from guard.behavior.observation import Noted, Observation
 from guard.behavior.profile import Profile
 from guard.behavior.reading import Reader, Reading, form
 from guard.behavior.risk import UNIT, Figures, crowd
 from guard.behavior.shape import shape
 from guard.behavior.store import COHORT, Change, Store, identity_of, name_of
+from guard.behavior.study_twin import UNSEEDED
 from guard.screening.normalize import fold
 
 if TYPE_CHECKING:
@@ -29,8 +31,12 @@ KEPT = 35 * 86400.0
 """Seconds after which an identity that was not seen is forgotten."""
 SHARED = 30.0
 """Seconds between two writes of the cohort."""
+GATHER, WAITING = 30.0, 4096
+"""Seconds for which requests of somebody with nothing against him wait in memory after his profile was written, and
+how many requests do, at most: to write a profile costs as much as to read a prompt."""
 INSTRUCTIONS = 1024
 """System prompts whose signs are remembered: an application sends the same one with every request."""
+_NO_NAMES = frozenset[str]()
 _PLACES = {reason: place for place, reason in enumerate(REASONS)}
 
 
@@ -41,10 +47,14 @@ class _Request(NamedTuple):
     """Keys of the template, where its intent is worth looking for elsewhere."""
 
 
+_Taken = bytes | _Request
+"""A request with nothing to it but a seed, as the reader marks it, or any other. Most are such, and cost a fifth."""
+
+
 class Study:
     """Turns observations into standings. For one thread; every method raises StoreUnavailable.
 
-    ``pause`` is called after each observation and each profile: there the thread lets others have the interpreter.
+    ``pause`` is called after whatever is done with one of many: there the thread lets others have the interpreter.
     """
 
     def __init__(
@@ -61,24 +71,41 @@ class Study:
         self._pause = pause
         self.cohort = Cohort()
         self._gathered: list[tuple[Sequence[float], float]] = []
+        self._waiting: dict[str, list[_Taken]] = {}
+        self._written: dict[str, float] = {}
+        """When profiles were written last, the longest ago first; no longer ago than GATHER."""
         self._instructions: dict[tuple[int, int], frozenset[Reason]] = {}
         self._share_at = 0.0
 
     def take(self, observations: Iterable[Observation], policy: BehaviorPolicy, now: float) -> None:
-        """Take the observations of a batch into the profiles of their identities, and move those on the ladder."""
-        requests: dict[str, list[_Request]] = defaultdict(list)
+        """Take the observations of a batch into the profiles of their identities, and move those on the ladder.
+
+        What is no evidence of anything may wait for ``ripen``.
+        """
+        requests: dict[str, list[_Taken]] = defaultdict(list)
         for observation in observations:
             requests[name_of(observation.identity)].append(self._read(observation))
             self._pause()
-        crowds = self._crowds(requests, now)
-        changes: dict[str, Callable[[Profile], object]] = {
-            name: partial(self._apply, requests=each, crowd_=crowds.get(name, 0.0), policy=policy, now=now)
-            for name, each in requests.items()
-        }
-        self._settle(self._memory.change(changes), policy, now)
+        self._aged(now)
+        calm = []
+        for name, each in requests.items():
+            if self._calm(name, each):
+                calm.append(name)
+            self._pause()
+        later = {name: requests.pop(name) for name in calm}
+        if sum(map(len, (*self._waiting.values(), *later.values()))) > WAITING:
+            self.ripen(policy, now, everything=True)
+        self._change_all(requests, policy, now)
+        for name, each in later.items():
+            self._waiting.setdefault(name, []).extend(each)
         if now >= self._share_at:
             self._share_at = now + SHARED
             self._share(now)
+
+    def ripen(self, policy: BehaviorPolicy, now: float, *, everything: bool = False) -> None:
+        """Take in the requests that have waited long enough, or all that wait."""
+        self._aged(now)
+        self._change_all({name: [] for name in self._waiting if everything or name not in self._written}, policy, now)
 
     def review(self, identities: Sequence[int], policy: BehaviorPolicy, now: float) -> None:
         """Look again at identities on the ladder: who is refused sends nothing that could move it down."""
@@ -94,10 +121,58 @@ class Study:
         """Drop what is old."""
         self._store.forget(now - KEPT, _day(now - 86400.0))
 
-    def _read(self, observation: Observation) -> _Request:
-        document = observation.document
-        names, folded = shape(document), fold(observation.prompt)
-        said = signs(folded).union(*map(self._signs, observation.instructions))
+    def _aged(self, now: float) -> None:
+        """Forget whose profile was written long ago."""
+        for name, at in list(self._written.items()):
+            if abs(now - at) < GATHER:  # a clock may be put back
+                return
+            del self._written[name]
+
+    def _calm(self, name: str, requests: Iterable[_Taken]) -> bool:
+        """Return whether ``requests`` change nothing that matters now: their identity has nothing against it."""
+        profile = self._memory.known(name) if name in self._written else None
+        if profile is None or profile.evidence or profile.standing.step:
+            return False
+        return not any(map(_tells, requests))
+
+    def _change_all(self, requests: Mapping[str, list[_Taken]], policy: BehaviorPolicy, now: float) -> None:
+        """Take requests into profiles, no more of them at once than may be in memory."""
+        names = iter(requests.items())
+        while some := dict(islice(names, HOT)):
+            self._change(some, policy, now)
+
+    def _change(self, requests: Mapping[str, list[_Taken]], policy: BehaviorPolicy, now: float) -> None:
+        """Take requests into profiles, those that waited before them; they are lost, and counted, where that fails."""
+        crowds = self._crowds(requests, now)
+        waited = {name: self._waiting.pop(name, []) for name in requests}
+        changes: dict[str, Callable[[Profile], object]] = {
+            name: partial(
+                self._apply, requests=waited[name] + each, crowd_=crowds.get(name, 0.0), policy=policy, now=now
+            )
+            for name, each in requests.items()
+        }
+        try:
+            changed = self._memory.change(changes)
+        except Exception:
+            for _ in range(sum(map(len, waited.values()))):
+                self._meter.not_evaluated("behavior")
+            raise
+        for name in changed:
+            self._written.pop(name, None)
+            self._written[name] = now
+        self._settle(changed, policy, now)
+
+    def _read(self, observation: Observation) -> _Taken:
+        document, folded = observation.document, fold(observation.prompt)
+        said = signs(folded)
+        if observation.instructions:
+            said = said.union(*map(self._signs, observation.instructions))
+        seed = document.get("seed")
+        if seed is not None:
+            seed = crc32(str(seed)[:40].encode()) % 0xFFFF + 1
+        if not (said or observation.d1 or observation.logprobs or len(document) > (seed is not None)):
+            return self._reader.mark(folded, observation.time, observation.tokens, seed or 0)
+        names = shape(document) if document else _NO_NAMES
         found = intent(said, d1=observation.d1, shape=names, logprobs=observation.logprobs)
         for reason in found.reasons:
             self._meter.intent(reason.value)
@@ -105,12 +180,11 @@ class Study:
         keys: tuple[int, ...] = ()
         if found.score >= CROWDING:
             keys = form([reading, *(self._reader.read(fold(text)) for text in observation.instructions)])
-        seed = document.get("seed")
         noted = Noted(
             observation.time,
             found.score,
             tuple([_PLACES[reason] for reason in found.reasons]),
-            crc32(str(seed)[:40].encode()) % 0xFFFF + 1 if seed is not None else 0,
+            seed or 0,
             observation.tokens,
             observation.d1 > 0,
             observation.logprobs,
@@ -129,9 +203,11 @@ class Study:
             found = self._instructions[key] = signs(fold(text))
         return found
 
-    def _crowds(self, requests: Mapping[str, list[_Request]], now: float) -> dict[str, float]:
+    def _crowds(self, requests: Mapping[str, list[_Taken]], now: float) -> dict[str, float]:
         sightings = list(dict.fromkeys(
-            (key, name) for name, each in requests.items() for request in each for key in request.form
+            (key, name)
+            for name, each in requests.items() for request in each if not isinstance(request, bytes)
+            for key in request.form
         ))  # fmt: skip
         if not sightings:
             return {}
@@ -141,11 +217,20 @@ class Study:
         return found
 
     def _apply(
-        self, profile: Profile, requests: Sequence[_Request], crowd_: float, policy: BehaviorPolicy, now: float
+        self, profile: Profile, requests: Sequence[_Taken], crowd_: float, policy: BehaviorPolicy, now: float
     ) -> None:
+        marks: list[bytes] = []
+        sweeps = 0
         for request in requests:
-            if profile.observe(request.reading, request.noted) is Reason.SEED_SWEEP:
-                self._meter.intent(Reason.SEED_SWEEP.value)
+            if isinstance(request, bytes):
+                marks.append(request)
+                continue
+            sweeps += profile.observe_all(b"".join(marks))
+            marks.clear()
+            sweeps += profile.observe(request.reading, request.noted) is Reason.SEED_SWEEP
+        sweeps += profile.observe_all(b"".join(marks))
+        for _ in range(sweeps):
+            self._meter.intent(Reason.SEED_SWEEP.value)
         profile.crowds(crowd_, now)
         usual = profile.standing.step is Step.METRIC and profile.evidence < UNIT / 2
         if usual and profile.requests >= EVERY and now - profile.contributed >= HOUR:
@@ -164,6 +249,7 @@ class Study:
     def _settle(self, changed: Mapping[str, Changed], policy: BehaviorPolicy, now: float) -> None:
         """Bring the table up to date, and write down who moved."""
         for name, (before, profile) in changed.items():
+            self._pause()
             step = profile.standing.step
             self._table.put(identity_of(name), step)
             if step is before.step:
@@ -203,6 +289,14 @@ def facts(
         "reasons": list(reasons),
         "figures": {field: round(value, 3) for field, value in figures._asdict().items()},
     }
+
+
+def _tells(request: _Taken) -> bool:
+    """Return whether a request is evidence, or may be part of a sweep."""
+    if isinstance(request, bytes):
+        return not request.endswith(UNSEEDED)
+    noted = request.noted
+    return bool(noted.reasons or noted.score or noted.seed)
 
 
 def _cohort(data: bytes) -> Cohort:

@@ -1,11 +1,13 @@
 """What an identity asks about: how often each bucket of words is among its prompts, lately and over its past."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from math import dist, log2
 from operator import mul
 
-from guard.behavior.reading import BUCKETS
+from guard.behavior.inner import add, doubles, halves
+from guard.behavior.study_twin import BUCKETS
 
 RECENT, PAST = 64, 1024
 """Prompts over which presence is averaged, with exponential weights."""
@@ -18,25 +20,30 @@ _LEAST = 1e-6
 class Presence:
     """Share of prompts that each bucket is in, 0..1. One more prompt costs as much as it has buckets, not all 256."""
 
-    __slots__ = ("_scale", "_scaled")
+    __slots__ = ("scale", "scaled")
 
-    def __init__(self, shares: Sequence[float] = NOWHERE) -> None:
-        self._scaled, self._scale = array("d", shares), 1.0
+    def __init__(self, packed: bytes = bytes(2 * BUCKETS)) -> None:
+        self.scaled, self.scale = array("d", doubles(packed)), 1.0
+        """What each share is a ``scale``-th of, and that scale."""
 
-    def add(self, subjects: Iterable[int], count: int, span: int) -> None:
+    def pack(self) -> bytes:
+        """Return it in 2 * BUCKETS bytes: a half of a float each."""
+        return halves(self.scaled, self.scale)
+
+    def add(self, subjects: AbstractSet[int], count: int, span: int) -> None:
         """Take in one more prompt, the ``count``-th, as the plain mean until there are ``span``."""
         step = max(1.0 / span, 1.0 / count)
-        scale = self._scale * (1.0 - step)
+        scale = self.scale * (1.0 - step)
         if scale < _LEAST:
-            self._scaled, scale = array("d", [share * scale for share in self._scaled]), 1.0
-        self._scale, scaled, weight = scale, self._scaled, step / scale
-        for bucket in subjects:
-            scaled[bucket] += weight
+            old = [share * scale for share in self.scaled] if scale else bytes(8 * BUCKETS)
+            self.scaled, scale = array("d", old), 1.0
+        self.scale = scale
+        add(self.scaled, subjects, step / scale)
 
     def shares(self) -> Sequence[float]:
         """Return the share of each bucket."""
-        scale = self._scale
-        return [share * scale for share in self._scaled]
+        scale = self.scale
+        return [share * scale for share in self.scaled]
 
 
 def coverage(presence: Sequence[float]) -> float:

@@ -5,7 +5,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from behavior_world import KEY, NOON, Kept, Notes, observation, prose, templated
+from behavior_world import KEY, NOON, Kept, Notes, note, observation, prose, read, templated
 
 from guard.behavior.ladder import BehaviorPolicy, Standing, Step
 from guard.behavior.memory import Memory
@@ -246,6 +246,93 @@ def test_a_step_taken_elsewhere_is_known_here_soon_and_what_an_operator_holds_st
         observer.observe(observation(9), AT_ONCE)
         until(lambda: store.rows[name_of(9)].revision == 2)
         assert observer.step(9) is Step.SUSPEND
+
+
+def calm(number, identity=1):
+    return observation(identity, prose(number), NOON + number)
+
+
+def test_who_has_nothing_against_him_is_written_down_now_and_then():
+    study, store, _ = studied()
+    for number in range(29):
+        study.take([calm(number)], AT_ONCE, NOON + number)
+    assert store.rows[name_of(1)].revision == 1
+    study.ripen(AT_ONCE, NOON + 29)
+    assert store.rows[name_of(1)].revision == 1
+    study.ripen(AT_ONCE, NOON + 30)
+    assert store.rows[name_of(1)].revision == 2
+    waited = Profile.unpack(store.rows[name_of(1)].data)
+    plain = Profile()
+    for number in range(29):
+        plain.observe(read(prose(number)), note(NOON + number))
+    plain.crowds(0.0, NOON + 30)
+    assert waited.figures(study.cohort, NOON + 31) == pytest.approx(
+        Profile.unpack(plain.pack()).figures(study.cohort, NOON + 31), rel=1e-3, abs=1e-3
+    )
+
+
+def test_who_comes_back_late_is_written_down_at_once():
+    study, store, _ = studied()
+    for number in range(5):
+        study.take([calm(number * 60)], AT_ONCE, NOON + number * 60)
+        assert store.rows[name_of(1)].revision == number + 1
+
+
+def test_what_is_evidence_waits_for_nothing_and_takes_what_waited_before_it():
+    study, store, _ = studied()
+    study.take([calm(0)], AT_ONCE, NOON)
+    study.take([calm(1)], AT_ONCE, NOON + 1)
+    study.take([evil(0)], AT_ONCE, NOON + 2)
+    assert Profile.unpack(store.rows[name_of(1)].data).requests == 3
+    study.take([calm(3)], AT_ONCE, NOON + 3)  # from now on there is something against him
+    assert Profile.unpack(store.rows[name_of(1)].data).requests == 4
+    study.take([calm(4, 2)], AT_ONCE, NOON + 4)
+    study.take([calm(5, 2)._replace(document={"seed": 1})], AT_ONCE, NOON + 5)  # may be a sweep
+    assert Profile.unpack(store.rows[name_of(2)].data).requests == 2
+
+
+def test_no_more_waits_than_may_wait(monkeypatch):
+    monkeypatch.setattr("guard.behavior.study.WAITING", 10)
+    study, store, _ = studied()
+    written = []
+    for number in range(13):
+        study.take([calm(number)], AT_ONCE, NOON)
+        written.append(Profile.unpack(store.rows[name_of(1)].data).requests)
+    assert written == [1] * 11 + [11] * 2
+
+
+def test_what_waited_and_cannot_be_written_is_counted_as_lost():
+    study, store, notes = studied()
+    for number in range(5):
+        study.take([calm(number)], AT_ONCE, NOON + number)
+    store.down = True
+    with pytest.raises(StoreUnavailable):
+        study.ripen(AT_ONCE, NOON + 40)
+    assert notes.lost == 4
+    store.down = False
+    study.ripen(AT_ONCE, NOON + 80, everything=True)
+    assert Profile.unpack(store.rows[name_of(1)].data).requests == 1
+
+
+def test_what_waits_is_written_when_the_observer_closes_and_when_it_is_time():
+    store = Kept()
+    with observing(store) as (observer, _, clock):
+        for number in range(4):
+            observer.observe(calm(number), AT_ONCE)
+            until(lambda: not observer._tasks and store.rows)
+        clock.now += 31
+        observer.observe(calm(9, 2), AT_ONCE)
+        until(lambda: Profile.unpack(store.rows[name_of(1)].data).requests == 4)
+        observer.observe(calm(10, 2), AT_ONCE)
+    assert Profile.unpack(store.rows[name_of(2)].data).requests == 2
+
+
+def test_a_clock_that_is_put_back_keeps_nothing_waiting():
+    study, store, _ = studied()
+    study.take([calm(0)], AT_ONCE, NOON)
+    study.take([calm(1)], AT_ONCE, NOON + 1)
+    study.ripen(AT_ONCE, NOON - 9000)
+    assert Profile.unpack(store.rows[name_of(1)].data).requests == 2
 
 
 def test_clamped_requests_have_a_rate():

@@ -11,10 +11,11 @@ from guard.behavior.cohort import Cohort
 from guard.behavior.intent import Reason
 from guard.behavior.ladder import Standing, Step
 from guard.behavior.profile import MOST, SIZE, VERSION, Profile, version
-from guard.behavior.reading import SKETCH, Reader, Reading, alike
+from guard.behavior.reading import Reader, Reading, alike
 from guard.behavior.risk import CAP, Figures, crowd
-from guard.behavior.subjects import BUCKETS, NOWHERE, Presence, coverage, discrepancy
-from guard.behavior.window import LENGTH, Window
+from guard.behavior.study_twin import BUCKETS, LENGTH, SKETCH
+from guard.behavior.subjects import NOWHERE, Presence, coverage, discrepancy
+from guard.behavior.window import Window
 
 texts = st.text(max_size=200) | st.integers(0, 50).map(prose)
 notes = st.builds(
