@@ -1,29 +1,31 @@
 """The journal: an append-only file per process instance in which every entry is tied to all before it by its hash.
 
 ``append`` only queues. A thread links and writes what has queued up, at most every ``linger`` seconds, so kill -9 loses
-at most that moment. Nothing is dropped while the disk works: once ``limit`` entries wait, ``append`` writes them itself
-before it returns. While the disk refuses, ``error`` says why; when the queue is full too, ``append`` raises, and the
-entries refused meanwhile are counted in a ``gap`` entry as soon as the disk works again.
+at most that moment. While entries keep coming it wakes once per ``linger``, and nobody has to wake it. ``append_all``
+is for threads that work behind the answers: it writes before it returns. Nothing is dropped while the disk works: once
+``limit`` entries wait, ``append`` writes them itself before it returns. While the disk refuses, ``error`` says why;
+when the queue is full too, ``append`` raises, and the entries refused meanwhile are counted in a ``gap`` entry as soon
+as the disk works again.
 
-With a ``Signer`` the thread signs the receipts and declarations of what it has written by a ``seal`` entry behind them,
-and the chain as a whole, now and then, by a ``checkpoint``.
+With a ``Signer`` the receipts and declarations of what was written are signed by a ``seal`` entry behind them, half a
+second later at most, and the chain as a whole, now and then, by a ``checkpoint``.
 """
 
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
 from guard.evidence import checkpoint
 from guard.evidence.checkpoint import Checkpoint
-from guard.evidence.entry import CHECKPOINT, CLOSE, CONTINUE, DAMAGED, LEAVES, OPEN, ROTATE, SEAL, link
+from guard.evidence.entry import CHECKPOINT, CLOSE, CONTINUE, DAMAGED, LEAVES, OPEN, ROTATE, SEAL, Canonical, Facts
 from guard.evidence.journals import journals
-from guard.evidence.live import LiveFile
+from guard.evidence.links import Links, Run
+from guard.evidence.live import LiveFile, month_ends
 from guard.evidence.seal import Sealer
 from guard.evidence.selfcheck import SelfCheck
 from guard.evidence.signing import Signer
@@ -36,10 +38,6 @@ BATCH = 512
 """Entries written with one system call."""
 RETRY = 0.5
 """Seconds between attempts on a disk that refuses."""
-ORDER = 0.5
-"""Seconds by which an entry may have been made before the one that it stands behind: it gets the time of that one. By
-more, the clock was set back, and the times in the chain say so.
-"""
 ROTATE_BYTES = 256 * 1024 * 1024
 CHECKPOINT_SECONDS = 3600.0
 
@@ -56,7 +54,7 @@ class Journal:
     next one begins; without it the operating system decides, and a power cut may lose what kill -9 does not. A file
     of ``rotate_bytes``, and one of a UTC month that is over, is closed and followed by another.
     With a ``signer`` leaves are sealed and the chain has checkpoints: at the start, every ``checkpoint_seconds``, at
-    each rotation and at the close. ``heads`` gets each of them, in the journal's thread, once it is on the medium.
+    each rotation and at the close. ``heads`` gets each of them, in a thread that writes, once it is on the medium.
     With ``self_check`` the files are read again in the background: see ``damage``.
     """
 
@@ -91,7 +89,7 @@ class Journal:
         self._signer, self._heads = signer, heads
         self._sealer = Sealer(signer, clock) if signer is not None else None
         self._check = SelfCheck(directory, instance, self._found, signer) if self_check else None
-        self._pending: deque[tuple[float, str, Mapping[str, Any]]] = deque()
+        self._pending: deque[tuple[float, str, Facts | Run]] = deque()
         self._unwritten = memoryview(b"")
         self._lock = Lock()
         self._ready, self._closing = Event(), Event()
@@ -102,12 +100,10 @@ class Journal:
         self._carried = 0
         """0 until the file has another entry than those that begin it: one that has none is not rotated."""
         self._told = 0
-        self._stamped = 0.0
-        """Time of the last entry."""
         self._last: float | None = None
         """Time of the last entry of the file that was closed, but for those that close it; None if that was before."""
-        self._seq = self._length = 0
-        self._prev = self._head = b""
+        self._links = Links()
+        self._length, self._head = 0, b""
 
     def start(self) -> None:
         """Claim the file, continue its chain with an ``open`` entry and begin to take entries.
@@ -125,7 +121,7 @@ class Journal:
         except (OSError, ValueError) as error:
             self._live.close()
             raise JournalError(f"{self.path}: {getattr(error, 'strerror', None) or error}") from error
-        self._seq, self._prev, self._stamped, self._last = tail.seq, tail.hash, tail.time or 0.0, None
+        self._links.restart(tail.seq, tail.hash, tail.time or 0.0)
         self._length, self._head = tail.seq, tail.hash
         self.damage = (
             f"{self.directory}: the chain {aside[0]} did not verify, was set aside and is still there"
@@ -136,13 +132,13 @@ class Journal:
             self._sealer.resume(tail.unsealed)
         self._pending.clear()
         self._unwritten = memoryview(b"")
-        self._turning, self._checkpoint, self._carried = False, None, self._live.size
+        self._turning, self._checkpoint, self._last, self._carried = False, None, None, self._live.size
         self._ready.clear()
         self._closing.clear()
         self._running = True
         self.append(OPEN, {"instance": self.instance, "follows": tail.state})
         now = self._pending[0][0]
-        self._month_ends = _month_ends(now if tail.time is None else min(tail.time, now))
+        self._month_ends = month_ends(now if tail.time is None else min(tail.time, now))
         self._report(tail)
         self._due = self._signer is not None
         self._thread = Thread(target=self._write_behind, name=f"journal-{self.instance}", daemon=True)
@@ -150,11 +146,42 @@ class Journal:
         if self._check is not None:
             self._check.start(tail.seq, tail.hash)
 
-    def append(self, kind: str, facts: Mapping[str, Any]) -> None:
+    def append(self, kind: str, facts: Facts) -> None:
         """Queue an entry; ``facts`` must be JSON and must not change afterwards.
 
         Raises JournalError before ``start`` and after ``close``, and when the disk refuses while the queue is full.
         """
+        self._queue(kind, facts)
+        if not self._ready.is_set():
+            self._ready.set()
+
+    def append_all(self, kind: str, each: Sequence[Facts]) -> int:
+        """Write an entry of ``kind`` for each, behind all that waits; return how many were not refused.
+
+        For a thread that may wait for the disk. While that refuses they are queued as by ``append``, and where each
+        batch has to be on the medium (``fsync``) they always are.
+        """
+        run = [facts for facts in each if isinstance(facts, Canonical)]
+        if len(run) == len(each) > 0 and self._running and self.error is None and len(self._pending) < self._limit:
+            self._pending.append((self._clock(), kind, Run(run)))
+            taken = len(run)
+        else:
+            taken = sum(self._queued(kind, facts) for facts in each)
+        if self._fsync or not self._drain():
+            self._ready.set()
+        elif self._sealer is not None and self._sealer.full:
+            self._seal()
+        elif self._sealer is not None and self._sealer.forgotten:
+            self._ready.set()
+        return taken
+
+    def _queued(self, kind: str, facts: Facts) -> bool:
+        with suppress(JournalError):
+            self._queue(kind, facts)
+            return True
+        return False
+
+    def _queue(self, kind: str, facts: Facts) -> None:
         pending = self._pending
         if len(pending) >= self._limit and not self._drain():
             with self._lock:
@@ -163,8 +190,6 @@ class Journal:
         if not self._running:
             raise JournalError(f"{self.path}: is not started")
         pending.append((self._clock(), kind, facts))
-        if not self._ready.is_set():
-            self._ready.set()
 
     def flush(self) -> None:
         """Write everything appended so far before returning. Raises JournalError if the disk refuses."""
@@ -188,7 +213,7 @@ class Journal:
         try:
             self._drain_by(deadline)
             self._join(deadline)
-            self._seal()
+            self._queue_seals()
             self._due = self._signer is not None
             self._drain_by(deadline)
             self._pending.append((self._clock(), CLOSE, {}))
@@ -244,24 +269,40 @@ class Journal:
             self.append(DAMAGED, {"file": Path(bad.file).name, "line": bad.line, "what": bad.what})
 
     def _write_behind(self) -> None:
-        self._next = time.monotonic() + self._interval
+        """Write what waits, sign what is due. ``_ready`` stays set while entries keep coming."""
+        self._next, busy = time.monotonic() + self._interval, False
         while not self._closing.is_set():
-            timeout = None if self._signer is None else max(0.0, self._next - time.monotonic())
-            self._ready.wait(timeout)
+            if self._ready.wait(self._rest()):
+                if busy or self._pending:
+                    self._closing.wait(self._linger)
+                busy = bool(self._pending)
+                if not busy:
+                    self._ready.clear()
+                    if self._pending:  # came just now, and may have found it set
+                        self._ready.set()
             if self._signer is not None and time.monotonic() >= self._next:
                 self._due, self._next = True, time.monotonic() + self._interval
-            self._closing.wait(self._linger)
-            self._ready.clear()
             if not self._drain():
                 self._ready.set()
                 self._closing.wait(RETRY)
-            elif self._seal():
-                self._drain()
+            elif self._sealer is not None:
+                self._sealer.turn(time.monotonic(), self._seal)
+
+    def _rest(self) -> float | None:
+        """Return after how many seconds there is something to sign, if nothing happens before; None: never."""
+        if self._sealer is None:
+            return None
+        until = self._next if self._sealer.until is None else min(self._next, self._sealer.until)
+        return max(0.0, until - time.monotonic())
 
     def _seal(self) -> bool:
-        """Queue the seals of the leaves that have been written; True if there are any."""
-        seals = self._sealer.seals(self.head) if self._sealer is not None else ()
-        self._pending.extend((self._clock(), SEAL, facts) for facts in seals)
+        """Seal the leaves that have been written; True if there are any."""
+        return self._queue_seals() and self._drain()
+
+    def _queue_seals(self) -> bool:
+        with self._lock:  # seals stand in the order of the leaves that they are over
+            seals = self._sealer.seals(self.head) if self._sealer is not None else ()
+            self._pending.extend((self._clock(), SEAL, facts) for facts in seals)
         return bool(seals)
 
     def _drain(self) -> bool:
@@ -290,11 +331,18 @@ class Journal:
             moment, kind, facts = pending[0]
             if self._carried and (size >= self._rotate_bytes or moment >= self._month_ends):
                 self._link_end(lines)
-                self._month_ends = _month_ends(moment)
+                self._month_ends = month_ends(moment)
                 break
             pending.popleft()
-            size += self._link(lines, kind, facts, moment)
             self._carried += 1
+            if isinstance(facts, Run):
+                run, leaves = self._links.lines(moment, kind, facts)
+                lines.append(run)
+                size += len(run)
+                if self._sealer is not None:
+                    self._sealer.take_all(leaves)
+                continue
+            size += self._link(lines, kind, facts, moment)
             if kind in LEAVES and self._sealer is not None:
                 self._sealer.take(kind, facts)
         if self._due and not self._turning:
@@ -303,33 +351,30 @@ class Journal:
         self._unwritten = memoryview(b"".join(lines))
         return bool(lines)
 
-    def _link(self, lines: list[bytes], kind: str, facts: Mapping[str, Any], moment: float | None = None) -> int:
+    def _link(self, lines: list[bytes], kind: str, facts: Facts, moment: float | None = None) -> int:
         """Link an entry; one of the journal's own has the time of what waits behind it, if anything does."""
         if moment is None:
             moment = self._pending[0][0] if self._pending else self._clock()
-        if self._stamped - ORDER <= moment < self._stamped:
-            moment = self._stamped
-        self._seq, self._stamped = self._seq + 1, moment
-        line, self._prev = link(self._prev, self._seq, moment, kind, facts)
-        lines.append(line)
-        return len(line)
+        lines.append(self._links.line(moment, kind, facts))
+        return len(lines[-1])
 
     def _link_checkpoint(self, lines: list[bytes]) -> None:
-        if self._signer is None or self._seq == 0:
+        links = self._links
+        if self._signer is None or links.seq == 0:
             return
-        made = checkpoint.make(self._signer, self.instance, self._seq, self._prev.decode(), self._clock())
+        made = checkpoint.make(self._signer, self.instance, links.seq, links.hash.decode(), self._clock())
         self._link(lines, CHECKPOINT, made.facts())
         self._checkpoint = made
 
     def _link_beginning(self, lines: list[bytes], before: str) -> None:
-        facts = {"number": self._live.number, "file": before, "seq": self._seq, "hash": self._prev.decode()}
+        facts = {"number": self._live.number, "file": before, "seq": self._links.seq, "hash": self._links.hash.decode()}
         ended = {"last": self._last} if self._last is not None else {}
         self._link(lines, CONTINUE, {**self.standing, "instance": self.instance, **facts, **ended})
         self._link_checkpoint(lines)
         self._live.before = None
 
     def _link_end(self, lines: list[bytes]) -> None:
-        self._last = self._stamped
+        self._last = self._links.time
         self._link_checkpoint(lines)
         self._link(lines, ROTATE, {"file": self._live.closed_name, "number": self._live.number})
         self._turning = True
@@ -340,7 +385,7 @@ class Journal:
             self._unwritten = self._unwritten[self._live.write(self._unwritten) :]
         if self._fsync or self._checkpoint is not None:
             self._live.sync()
-        self._length, self._head = self._seq, self._prev
+        self._length, self._head = self._links.seq, self._links.hash
         if self._checkpoint is not None:
             self._publish(self._checkpoint)
             self._checkpoint = None
@@ -353,9 +398,3 @@ class Journal:
             self._heads(made)
         if self._check is not None:
             self._check.reach(made.seq, made.head.encode(), in_place=self._live.in_place)
-
-
-def _month_ends(moment: float) -> float:
-    """Return when the UTC month of ``moment`` ends; both in epoch seconds."""
-    date = datetime.fromtimestamp(moment, UTC)
-    return datetime(date.year + date.month // 12, date.month % 12 + 1, 1, tzinfo=UTC).timestamp()

@@ -68,6 +68,22 @@ class Outline(msgspec.Struct, frozen=True):
     kind: str
 
 
+class Canonical(NamedTuple):
+    """The facts of a leaf as canonical JSON (``guard.evidence.envelope``): encoded once, for its entry and its hash."""
+
+    id: str
+    octets: bytes
+
+
+class _Encoded(msgspec.Struct, frozen=True):
+    """What ``Content`` is, with facts that are JSON already."""
+
+    seq: int
+    time: float
+    kind: str
+    facts: msgspec.Raw
+
+
 class Linked(NamedTuple):
     """A line ready to be written (with its line feed) and the hash the next one follows."""
 
@@ -75,6 +91,8 @@ class Linked(NamedTuple):
     hash: bytes
 
 
+Facts = Mapping[str, Any] | Canonical
+"""Of an entry that is to be linked."""
 _C = TypeVar("_C", bound=Content)
 _encoder = msgspec.json.Encoder()
 _outline = msgspec.json.Decoder(Outline)
@@ -83,17 +101,21 @@ _entry = msgspec.json.Decoder(Entry)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def link(prev: bytes, seq: int, time: float, kind: str, facts: Mapping[str, Any]) -> Linked:
+def link(prev: bytes, seq: int, time: float, kind: str, facts: Facts) -> Linked:
     """Return the line of an entry that follows ``prev``.
 
     Facts that are no JSON, or more than a line holds, are named instead of kept.
     """
     try:
-        canonical = _encoder.encode(Content(seq, time, kind, dict(facts)))
+        if isinstance(facts, Canonical):
+            canonical = _encoder.encode(_Encoded(seq, time, kind, msgspec.Raw(facts.octets)))
+        else:
+            canonical = _encoder.encode(Content(seq, time, kind, dict(facts)))
         if len(canonical) + _TAIL >= LONGEST:
             raise OverflowError(kind)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        named = {"unwritable": type(error).__name__, "names": sorted(ascii(name)[:64] for name in facts)}
+        names = msgspec.json.decode(facts.octets) if isinstance(facts, Canonical) else facts
+        named = {"unwritable": type(error).__name__, "names": sorted(ascii(name)[:64] for name in names)}
         canonical = _encoder.encode(Content(seq, time, kind, named))
     digest = sha256(prev + canonical).hexdigest().encode()
     return Linked(b"".join((canonical[:-1], _PREV, prev, _HASH, digest, _END, b"\n")), digest)

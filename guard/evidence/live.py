@@ -5,6 +5,7 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from guard.evidence.entry import GENESIS
@@ -127,3 +128,9 @@ class LiveFile:
         if self._file >= 0:
             os.close(self._file)
         self._file = opened
+
+
+def month_ends(moment: float) -> float:
+    """Return when the UTC month of ``moment`` ends; both in epoch seconds."""
+    date = datetime.fromtimestamp(moment, UTC)
+    return datetime(date.year + date.month // 12, date.month % 12 + 1, 1, tzinfo=UTC).timestamp()

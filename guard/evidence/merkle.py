@@ -4,7 +4,7 @@ A leaf hashes as SHA-256(0x00 || leaf), a node as SHA-256(0x01 || left || right)
 tree of n leaves splits at the largest power of two below n (RFC 6962, 2.1). Everything here takes *hashes* of leaves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 SIZE = 32
@@ -18,9 +18,14 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 def root(hashes: Sequence[bytes]) -> bytes:
     """Return the hash of the tree over ``hashes``, in order; of none at all, the hash of nothing."""
+    return _root(list(hashes))
+
+
+def root_twin(hashes: list[bytes]) -> bytes:
+    """Return what ``root`` does, in Python."""
     if not hashes:
         return sha256().digest()
-    level = list(hashes)
+    level = hashes
     while len(level) > 1:
         level = _above(level)
     return level[0]
@@ -68,3 +73,10 @@ def _above(level: list[bytes]) -> list[bytes]:
     if len(level) & 1:
         above.append(level[-1])
     return above
+
+
+_root: Callable[[list[bytes]], bytes]
+try:
+    from guard.evidence._links import root as _root
+except ImportError:  # an install needs no compiler, and not every processor is able to
+    _root = root_twin

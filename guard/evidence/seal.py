@@ -14,12 +14,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Self
 
 from guard.evidence import merkle
-from guard.evidence.entry import Content
+from guard.evidence.entry import Canonical, Content, Facts
 from guard.evidence.envelope import canonical
 from guard.evidence.signing import Signer
 
 MOST = 4096
 """Leaves under one seal: their proofs have at most 12 hashes."""
+SECONDS = 0.5
+"""How long leaves that are written wait, so that many share a signature: one costs as much as linking thirty."""
+MANY = 256
+"""Leaves that do not wait for more: about what the next run looks back at, should this one be killed."""
 LOOK_BACK = 65_536
 """Leaves without a seal that are kept in mind while a journal is read."""
 _SIGNED_AS = b"guard-seal/1\n"
@@ -92,22 +96,49 @@ class Seal:
 
 
 class Sealer:
-    """Signs the leaves of one journal, batch by batch: what the journal's own thread calls, and nobody else."""
+    """Signs the leaves of one journal, batch by batch: what the journal calls, one thread at a time."""
 
     def __init__(self, signer: Signer, clock: Callable[[], float] = time.time) -> None:
         self._signer, self._clock = signer, clock
-        self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
+        self._waiting: deque[Leaf | tuple[str, Facts]] = deque()
         self._late = 0
         """Leaves that the run before left: no seal holds leaves of both."""
+        self.until: float | None = None
+        """When ``turn`` is due, by the monotonic clock; None: as soon as a leaf waits."""
+
+    @property
+    def full(self) -> bool:
+        """True if as many leaves wait as share a signature."""
+        return len(self._waiting) >= MANY
+
+    @property
+    def forgotten(self) -> bool:
+        """True if leaves wait and nobody knows until when."""
+        return self.until is None and len(self._waiting) > 0
+
+    def turn(self, now: float, seal: Callable[[], bool]) -> None:
+        """Have leaves sealed that have waited long enough or are many; ``seal`` returns whether there were any.
+
+        While more keep coming, ``until`` is set again. It is cleared before leaves are counted, and ``forgotten`` is
+        asked when they are there already: none is missed by both.
+        """
+        if self.full or (self.until is not None and now >= self.until):
+            self.until = now + SECONDS if seal() else None
+        if self.forgotten:
+            self.until = now + SECONDS
 
     def resume(self, entries: Sequence[Content]) -> None:
         """Take the leaves that the run before left without a seal: they are sealed first, as ``late``."""
         self._waiting = deque((entry.kind, entry.facts) for entry in entries)
         self._late = len(entries)
 
-    def take(self, kind: str, facts: Mapping[str, Any]) -> None:
+    def take(self, kind: str, facts: Facts) -> None:
         """Take a leaf that has been linked into the chain; call in the order of the chain."""
         self._waiting.append((kind, facts))
+
+    def take_all(self, leaves: Sequence[Leaf]) -> None:
+        """Take leaves that have been linked into the chain."""
+        self._waiting.extend(leaves)
 
     def seals(self, head: str) -> list[dict[str, Any]]:
         """Return the facts of the ``seal`` entries for all leaves taken; ``head`` is the hash of an entry in the file.
@@ -118,7 +149,8 @@ class Sealer:
         while self._waiting:
             late = self._late > 0
             taken = min(MOST, self._late or len(self._waiting))
-            leaves = [leaf for _ in range(taken) if (leaf := leaf_of(*self._waiting.popleft())) is not None]
+            each = [self._waiting.popleft() for _ in range(taken)]
+            leaves = [leaf for one in each if (leaf := one if isinstance(one, Leaf) else leaf_of(*one)) is not None]
             if late:
                 self._late -= taken
             if leaves:
@@ -189,11 +221,13 @@ class Unsealed:
             self.skipped = leaf.seq
 
 
-def leaf_of(kind: str, facts: Mapping[str, Any], seq: int = 0) -> Leaf | None:
+def leaf_of(kind: str, facts: Facts, seq: int = 0) -> Leaf | None:
     """Return an entry as a leaf: the hash is that of the canonical JSON of its kind and its facts.
 
     None for facts without an ``id``, and for those that canonical JSON cannot say: no seal covers such an entry.
     """
+    if isinstance(facts, Canonical):
+        return Leaf(facts.id, merkle.leaf_hash(leaf_bytes(kind, facts)), seq)
     id_ = facts.get("id")
     if not isinstance(id_, str):
         return None
@@ -203,8 +237,10 @@ def leaf_of(kind: str, facts: Mapping[str, Any], seq: int = 0) -> Leaf | None:
         return None
 
 
-def leaf_bytes(kind: str, facts: Mapping[str, Any]) -> bytes:
+def leaf_bytes(kind: str, facts: Facts) -> bytes:
     """Return what of an entry is a leaf. Raises ValueError for what canonical JSON cannot say."""
+    if isinstance(facts, Canonical):
+        return b'{"facts":%b,"kind":"%b"}' % (facts.octets, kind.encode())
     return canonical({"facts": facts, "kind": kind})
 
 

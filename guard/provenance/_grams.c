@@ -83,29 +83,65 @@ static void compress(uint64_t *state, const uint8_t *block, uint64_t total, int 
         state[word] ^= v[word] ^ v[word + 8];
 }
 
-/* Set `state` to what BLAKE2b with this key is in before the message; a key has 1 to 64 bytes, a person 16 at most. */
-static void keyed(uint64_t *state, const uint8_t *key, size_t length, const char *person)
+/* Set `state` to what BLAKE2b with this key is in before the message, or after it if there is none; a key has 1 to 64
+ * bytes, a person 16 at most. */
+static void keyed_for(uint64_t *state, const uint8_t *key, size_t length, const char *person, size_t digest, int last)
 {
     uint8_t block[128] = {0}, named[16] = {0};
     memcpy(named, person, strlen(person));
     memcpy(state, IV, 64);
-    state[0] ^= 0x01010000u ^ (uint64_t)length << 8 ^ 8u; /* fanout and depth 1, the key's length, the digest's */
+    state[0] ^= 0x01010000u ^ (uint64_t)length << 8 ^ digest; /* fanout and depth 1, the key's length, the digest's */
     state[6] ^= little(named);
     state[7] ^= little(named + 8);
     memcpy(block, key, length);
-    compress(state, block, 128, 0);
+    compress(state, block, 128, last);
 }
 
-static uint64_t hash(const uint64_t *state, const uint8_t *message, size_t length)
+static void keyed(uint64_t *state, const uint8_t *key, size_t length, const char *person)
 {
-    uint64_t running[8], total = 128;
+    keyed_for(state, key, length, person, 8, 0);
+}
+
+/* Take a message, which is not empty, into `running`, the state before it. */
+static void take_message(uint64_t *running, const uint8_t *message, size_t length)
+{
+    uint64_t total = 128;
     uint8_t block[128] = {0};
-    memcpy(running, state, 64);
     for (; length > 128; message += 128, length -= 128)
         compress(running, message, total += 128, 0);
     memcpy(block, message, length);
     compress(running, block, total + length, 1);
+}
+
+static uint64_t hash(const uint64_t *state, const uint8_t *message, size_t length)
+{
+    uint64_t running[8];
+    memcpy(running, state, 64);
+    take_message(running, message, length);
     return running[0];
+}
+
+enum { DIGEST = 16 };
+
+/* What digests of one kind begin with. */
+typedef struct {
+    uint64_t state[8], nothing[8]; /* before the message; after an empty one */
+} Digests;
+
+static void digests_of(Digests *digests, const uint8_t *key, size_t length, const char *person)
+{
+    keyed_for(digests->state, key, length, person, DIGEST, 0);
+    keyed_for(digests->nothing, key, length, person, DIGEST, 1);
+}
+
+static void put_digest(const Digests *digests, const uint8_t *message, size_t length, uint8_t *digest)
+{
+    uint64_t running[8];
+    memcpy(running, length ? digests->state : digests->nothing, 64);
+    if (length)
+        take_message(running, message, length);
+    put_little(digest, running[0]);
+    put_little(digest + 8, running[1]);
 }
 
 /* Hash a message of 8 bytes, or one in each lane of a vector: `Type` is a word or a vector of words. */
@@ -292,7 +328,7 @@ enum Outcome { DONE, JOINED, NO_MEMORY, RAISED };
 typedef struct {
     const void *data;
     Py_ssize_t length;
-    PyObject *teller;
+    PyObject *teller;     /* of pages; without one, a text with a page that is not filled is not read */
     PyThreadState *saved; /* while the lock is given up */
     int normalized;
     Out words, code;
@@ -342,7 +378,7 @@ static Page *page_of(Reader *reader, Py_UCS4 point)
 #else
     Page *page = pages[number];
 #endif
-    if (page)
+    if (page || !reader->teller)
         return page;
     if (reader->saved)
         PyEval_RestoreThread(reader->saved);
@@ -464,6 +500,27 @@ static enum Outcome read_code(Reader *reader, int kind)
     return DONE;
 }
 
+static enum Outcome read_text(Reader *reader, int kind, int ascii)
+{
+    enum Outcome outcome = ascii       ? read_words(reader, 1, 1)
+                           : kind == 1 ? read_words(reader, 1, 0)
+                           : kind == 2 ? read_words(reader, 2, 0)
+                                       : read_words(reader, 4, 0);
+    if (outcome == DONE && reader->loud)
+        outcome = read_code(reader, kind);
+    close_out(&reader->words);
+    close_out(&reader->code);
+    return outcome;
+}
+
+static void forget(Reader *reader)
+{
+    PyMem_RawFree(reader->words.begin);
+    PyMem_RawFree(reader->code.begin);
+    PyMem_RawFree(reader->lines);
+    *reader = (Reader){0};
+}
+
 static PyObject *grams_read(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
@@ -477,16 +534,9 @@ static PyObject *grams_read(PyObject *module, PyObject *const *args, Py_ssize_t 
                      .normalized = args[2] == Py_True};
     if (reader.length > UNALONE)
         reader.saved = PyEval_SaveThread();
-    enum Outcome outcome = ascii       ? read_words(&reader, 1, 1)
-                           : kind == 1 ? read_words(&reader, 1, 0)
-                           : kind == 2 ? read_words(&reader, 2, 0)
-                                       : read_words(&reader, 4, 0);
-    if (outcome == DONE && reader.loud)
-        outcome = read_code(&reader, kind);
+    enum Outcome outcome = read_text(&reader, kind, ascii);
     if (reader.saved)
         PyEval_RestoreThread(reader.saved);
-    close_out(&reader.words);
-    close_out(&reader.code);
     if (outcome == DONE)
         found = Py_BuildValue("y#y#", reader.words.begin ? (char *)reader.words.begin : "",
                               reader.words.at - reader.words.begin,
@@ -495,9 +545,7 @@ static PyObject *grams_read(PyObject *module, PyObject *const *args, Py_ssize_t 
         found = Py_NewRef(Py_None);
     else if (outcome == NO_MEMORY)
         PyErr_NoMemory();
-    PyMem_RawFree(reader.words.begin);
-    PyMem_RawFree(reader.code.begin);
-    PyMem_RawFree(reader.lines);
+    forget(&reader);
     return found;
 }
 
@@ -548,6 +596,7 @@ typedef struct {
     PyObject_HEAD
     PyThread_type_lock lock; /* of the pairs */
     uint64_t state[8];
+    Digests prompts, outputs;
     void *room; /* of the pairs, each of which lies in one line of the cache */
     Pair *pairs;
 } Grams;
@@ -839,10 +888,16 @@ static void cover(Taken *taken, const Stretch *stretch, size_t count, size_t len
         }
 }
 
-static int take(Grams *self, const Py_buffer *words, const Py_buffer *code, Taken *taken)
+/* Bytes: words, or tokens of code. */
+typedef struct {
+    const uint8_t *at;
+    size_t length;
+} Octets;
+
+static int take(Grams *self, Octets words, Octets code, Taken *taken)
 {
-    if (hash_tokens(self, words->buf, (size_t)words->len, &taken->words) < 0 ||
-        hash_tokens(self, code->buf, (size_t)code->len, &taken->code) < 0)
+    if (hash_tokens(self, words.at, words.length, &taken->words) < 0 ||
+        hash_tokens(self, code.at, code.length, &taken->code) < 0)
         return -1;
     size_t tokens = taken->words.count + taken->code.count, places = places_for(tokens);
     taken->seen = (Set){PyMem_RawCalloc(places, sizeof(uint64_t)), places - 1};
@@ -864,6 +919,22 @@ static int take(Grams *self, const Py_buffer *words, const Py_buffer *code, Take
     size_t count = halves(sums, taken->code.count, CODE.k);
     winnow(taken, sums, doubled(sums, count, CODE.k / 2), CODE.w, 2);
     return 0;
+}
+
+static int echoed(const Taken *taken) { return 4 * taken->covered > taken->words.worth; }
+
+static void drop(Taken *taken)
+{
+    PyMem_RawFree(taken->words.sums);
+    PyMem_RawFree(taken->code.sums);
+    PyMem_RawFree(taken->seen.places);
+    PyMem_RawFree(taken->grams);
+}
+
+static void put_all_little(uint64_t *values, size_t count)
+{
+    for (size_t at = 0; at < count; at++)
+        put_little((uint8_t *)&values[at], values[at]);
 }
 
 static void enter(Grams *self)
@@ -895,24 +966,20 @@ static PyObject *grams_take(Grams *self, PyObject *args)
     }
     enter(self);
     PyThreadState *saved = words.len + code.len > UNALONE ? PyEval_SaveThread() : NULL;
-    int failed = take(self, &words, &code, &taken);
+    int failed = take(self, (Octets){words.buf, (size_t)words.len}, (Octets){code.buf, (size_t)code.len}, &taken);
     if (saved)
         PyEval_RestoreThread(saved);
     PyThread_release_lock(self->lock);
     if (failed) {
         PyErr_NoMemory();
     } else {
-        for (size_t at = 0; at < taken.count; at++)
-            put_little((uint8_t *)&taken.grams[at], taken.grams[at]);
+        put_all_little(taken.grams, taken.count);
         found = Py_BuildValue("y#nn(nnn)O", (char *)taken.grams, (Py_ssize_t)(taken.count * 8),
                               (Py_ssize_t)(taken.words.worth / UNIT), (Py_ssize_t)taken.code.count,
                               (Py_ssize_t)taken.lanes[0], (Py_ssize_t)taken.lanes[1], (Py_ssize_t)taken.lanes[2],
-                              4 * taken.covered > taken.words.worth ? Py_True : Py_False);
+                              echoed(&taken) ? Py_True : Py_False);
     }
-    PyMem_RawFree(taken.words.sums);
-    PyMem_RawFree(taken.code.sums);
-    PyMem_RawFree(taken.seen.places);
-    PyMem_RawFree(taken.grams);
+    drop(&taken);
 release:
     if (echo.obj)
         PyBuffer_Release(&echo);
@@ -1031,6 +1098,23 @@ static PyObject *grams_cut(PyObject *module, PyObject *args)
     return Py_BuildValue("nn", ends, next);
 }
 
+/* Put the key of each gram for the month of `state`, 8 bytes each; where they come from may be where they go. */
+static void seal_all(const uint64_t *state, const uint8_t *from, uint8_t *to, size_t left)
+{
+    while (left) {
+        uint64_t lanes[LANES] = {0};
+        size_t count = left < LANES ? left : LANES;
+        for (size_t lane = 0; lane < count; lane++)
+            lanes[lane] = little(from + 8 * lane);
+        hash_many(state, lanes);
+        for (size_t lane = 0; lane < count; lane++)
+            put_little(to + 8 * lane, lanes[lane] & (((uint64_t)1 << 36) - 1));
+        left -= count;
+        from += 8 * count;
+        to += 8 * count;
+    }
+}
+
 static PyObject *grams_seal(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -1045,26 +1129,218 @@ static PyObject *grams_seal(PyObject *module, PyObject *args)
     else
         made = PyBytes_FromStringAndSize(NULL, grams.len);
     if (made) {
-        const uint8_t *from = grams.buf;
-        uint8_t *to = (uint8_t *)PyBytes_AS_STRING(made);
         uint64_t state[8];
         PyThreadState *saved = grams.len > UNALONE ? PyEval_SaveThread() : NULL;
         keyed(state, key.buf, (size_t)key.len, "guard month");
-        for (Py_ssize_t left = grams.len / 8; left > 0; left -= LANES, from += 8 * LANES, to += 8 * LANES) {
-            uint64_t lanes[LANES] = {0};
-            int count = left < LANES ? (int)left : LANES;
-            for (int lane = 0; lane < count; lane++)
-                lanes[lane] = little(from + 8 * lane);
-            hash_many(state, lanes);
-            for (int lane = 0; lane < count; lane++)
-                put_little(to + 8 * lane, lanes[lane] & (((uint64_t)1 << 36) - 1));
-        }
+        seal_all(state, grams.buf, (uint8_t *)PyBytes_AS_STRING(made), (size_t)grams.len / 8);
         if (saved)
             PyEval_RestoreThread(saved);
     }
     PyBuffer_Release(&key);
     PyBuffer_Release(&grams);
     return made;
+}
+
+/* ---- Choices: all that is made of their texts, many at once, without the interpreter ---- */
+
+typedef struct {
+    const void *data;
+    Py_ssize_t length;
+    int kind, ascii;
+} Source;
+
+typedef struct {
+    PyObject *prompt; /* held by who called; NULL if the choice is not to be looked at */
+    Source asked, said;
+    int done, echoed;
+    uint8_t prompt_digest[DIGEST], digest[DIGEST];
+    size_t count, worth, code, keys;
+    unsigned tag;
+    uint64_t *sealed;
+} Choice;
+
+/* The prompt of the choice before: choices of one request share it. */
+typedef struct {
+    PyObject *prompt;
+    int read;
+    uint8_t digest[DIGEST];
+    unsigned tag;
+    Set echo;
+} Asked;
+
+static int has_escapes(const Source *source)
+{
+    if (source->kind == 1)
+        return memchr(source->data, '\\', (size_t)source->length) != NULL;
+    for (Py_ssize_t at = 0; at < source->length; at++)
+        if (character(source->data, source->kind, at) == '\\')
+            return 1;
+    return 0;
+}
+
+/* Read a text that needs nothing of the interpreter; any other is not DONE. */
+static enum Outcome read_alone(Reader *reader, const Source *source)
+{
+    *reader = (Reader){.data = source->data, .length = source->length};
+    return has_escapes(source) ? JOINED : read_text(reader, source->kind, source->ascii);
+}
+
+static Octets octets_of(const Out *out) { return (Octets){out->begin, (size_t)(out->at - out->begin)}; }
+
+static int ask(Grams *self, const Choice *choice, Asked *asked, int fingerprints)
+{
+    Reader reader;
+    PyMem_RawFree(asked->echo.places);
+    *asked = (Asked){.prompt = choice->prompt};
+    enum Outcome outcome = read_alone(&reader, &choice->asked);
+    Tokens said = {0}, coded = {0};
+    int failed = outcome == NO_MEMORY;
+    if (outcome == DONE) {
+        Octets words = octets_of(&reader.words), code = octets_of(&reader.code);
+        asked->read = 1;
+        put_digest(&self->prompts, words.at, words.length, asked->digest);
+        asked->tag = asked->digest[0] | (unsigned)asked->digest[1] << 8;
+        asked->tag = !words.length ? 0 : asked->tag ? asked->tag : 1;
+        if (fingerprints) {
+            failed = hash_tokens(self, words.at, words.length, &said) < 0 ||
+                     hash_tokens(self, code.at, code.length, &coded) < 0;
+            size_t most = 2 * said.count + coded.count, places = most ? places_for(most) : 0;
+            if (!failed && places) {
+                asked->echo = (Set){PyMem_RawCalloc(places, sizeof(uint64_t)), places - 1};
+                failed = !asked->echo.places;
+                if (!failed)
+                    take_echo(&said, &coded, &asked->echo);
+            }
+        }
+    }
+    PyMem_RawFree(said.sums);
+    PyMem_RawFree(coded.sums);
+    forget(&reader);
+    return failed ? -1 : 0;
+}
+
+/* Look at one choice; `month` is the state that seals begin with, NULL if there are to be no fingerprints. */
+static int look(Grams *self, Choice *choice, Asked *asked, const uint64_t *month)
+{
+    if (choice->prompt != asked->prompt && ask(self, choice, asked, month != NULL) < 0)
+        return -1;
+    if (!asked->read) /* nor is there any need to read what answers it */
+        return 0;
+    Reader reader;
+    enum Outcome outcome = read_alone(&reader, &choice->said);
+    Taken taken = {.known = asked->echo};
+    int failed = outcome == NO_MEMORY;
+    if (outcome == DONE) {
+        Octets words = octets_of(&reader.words), code = octets_of(&reader.code);
+        code.length = words.length ? code.length : 0; /* what has no words is no part of an answer */
+        choice->done = 1;
+        memcpy(choice->prompt_digest, asked->digest, DIGEST);
+        choice->tag = asked->tag;
+        put_digest(&self->outputs, words.at, words.length, choice->digest);
+        choice->count = words.length ? count_tokens(words.at, words.length) : 0;
+        if (month && !(failed = take(self, words, code, &taken) < 0)) {
+            choice->worth = taken.words.worth / UNIT;
+            choice->code = taken.code.count;
+            choice->echoed = echoed(&taken);
+            choice->keys = taken.count;
+            choice->sealed = taken.grams;
+            taken.grams = NULL;
+            put_all_little(choice->sealed, choice->keys);
+            seal_all(month, (uint8_t *)choice->sealed, (uint8_t *)choice->sealed, choice->keys);
+        }
+    }
+    drop(&taken);
+    forget(&reader);
+    return failed ? -1 : 0;
+}
+
+/* Fill in what a pair of texts is. Returns how many characters, -1 with an exception. */
+static Py_ssize_t fill_choice(Choice *choice, PyObject *pair)
+{
+    if (pair == Py_None)
+        return 0;
+    if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
+        PyErr_SetString(PyExc_TypeError, "a choice is a pair of texts, or None");
+        return -1;
+    }
+    Py_ssize_t sum = 0;
+    for (int which = 0; which < 2; which++) {
+        PyObject *text = PyTuple_GET_ITEM(pair, which);
+        if (!PyUnicode_Check(text) || PyUnicode_READY(text) < 0) {
+            PyErr_SetString(PyExc_TypeError, "a choice is a pair of texts, or None");
+            return -1;
+        }
+        *(which ? &choice->said : &choice->asked) = (Source){PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text),
+                                                             (int)PyUnicode_KIND(text), PyUnicode_IS_ASCII(text)};
+        sum += PyUnicode_GET_LENGTH(text);
+    }
+    choice->prompt = PyTuple_GET_ITEM(pair, 0);
+    return sum;
+}
+
+static PyObject *grams_look(Grams *self, PyObject *args)
+{
+    PyObject *pairs, *found = NULL;
+    Py_buffer key = {0};
+    if (!PyArg_ParseTuple(args, "O!z*", &PyList_Type, &pairs, &key))
+        return NULL;
+    Py_ssize_t count = PyList_GET_SIZE(pairs), characters = 0;
+    Choice *choices = PyMem_Calloc((size_t)count + 1, sizeof(Choice));
+    PyObject *held = PyList_GetSlice(pairs, 0, count); /* whatever others do to theirs */
+    if (key.buf && (key.len < 1 || key.len > 64)) {
+        PyErr_Format(PyExc_ValueError, "a key of %zd bytes; allowed: 1 to 64", key.len);
+        goto release;
+    }
+    if (!choices || !held) {
+        PyErr_NoMemory();
+        goto release;
+    }
+    for (Py_ssize_t at = 0; at < count; at++) {
+        Py_ssize_t more = fill_choice(&choices[at], PyList_GET_ITEM(held, at));
+        if (more < 0)
+            goto release;
+        characters += more;
+    }
+    enter(self);
+    PyThreadState *saved = characters > UNALONE ? PyEval_SaveThread() : NULL;
+    uint64_t month[8];
+    if (key.buf)
+        keyed(month, key.buf, (size_t)key.len, "guard month");
+    Asked asked = {0};
+    int failed = 0;
+    for (Py_ssize_t at = 0; at < count && !failed; at++)
+        if (choices[at].prompt)
+            failed = look(self, &choices[at], &asked, key.buf ? month : NULL) < 0;
+    PyMem_RawFree(asked.echo.places);
+    if (saved)
+        PyEval_RestoreThread(saved);
+    PyThread_release_lock(self->lock);
+    if (failed)
+        PyErr_NoMemory();
+    else
+        found = PyList_New(count);
+    for (Py_ssize_t at = 0; at < count && found; at++) {
+        const Choice *choice = &choices[at];
+        PyObject *each = !choice->done
+                             ? Py_NewRef(Py_None)
+                             : Py_BuildValue("y#y#nIy#nnO", choice->prompt_digest, (Py_ssize_t)DIGEST, choice->digest,
+                                             (Py_ssize_t)DIGEST, (Py_ssize_t)choice->count, choice->tag,
+                                             choice->keys ? (char *)choice->sealed : "", (Py_ssize_t)choice->keys * 8,
+                                             (Py_ssize_t)choice->worth, (Py_ssize_t)choice->code,
+                                             choice->echoed ? Py_True : Py_False);
+        if (each)
+            PyList_SET_ITEM(found, at, each);
+        else
+            Py_CLEAR(found);
+    }
+release:
+    for (Py_ssize_t at = 0; at < count && choices; at++)
+        PyMem_RawFree(choices[at].sealed);
+    PyMem_Free(choices);
+    Py_XDECREF(held);
+    if (key.obj)
+        PyBuffer_Release(&key);
+    return found;
 }
 
 /* ---- The module ---- */
@@ -1082,6 +1358,8 @@ static PyObject *grams_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self = (Grams *)type->tp_alloc(type, 0);
     if (self) {
         keyed(self->state, key.buf, (size_t)key.len, "guard word");
+        digests_of(&self->prompts, key.buf, (size_t)key.len, "guard prompt");
+        digests_of(&self->outputs, key.buf, (size_t)key.len, "guard output");
         self->lock = PyThread_allocate_lock();
         self->room = PyMem_Calloc(((size_t)1 << PAIRS_LOG) + 1, sizeof(Pair));
         self->pairs = (Pair *)(((uintptr_t)self->room + sizeof(Pair) - 1) & ~(uintptr_t)(sizeof(Pair) - 1));
@@ -1105,6 +1383,7 @@ static void grams_dealloc(Grams *self)
 static PyMethodDef grams_methods[] = {
     {"echo", (PyCFunction)grams_echo, METH_VARARGS, "echo(words, code): see guard.provenance.grams_twin.Grams.echo"},
     {"take", (PyCFunction)grams_take, METH_VARARGS, "take(words, code, echo): see guard.provenance.grams_twin.Grams.take"},
+    {"look", (PyCFunction)grams_look, METH_VARARGS, "look(pairs, month): see guard.provenance.grams_twin.Grams.look"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -6,6 +6,9 @@ class Grams:
     def take(
         self, words: bytes, code: bytes, echo: bytes | None
     ) -> tuple[bytes, int, int, tuple[int, int, int], bool]: ...
+    def look(
+        self, pairs: list[tuple[str, str] | None], month: bytes | None
+    ) -> list[tuple[bytes, bytes, int, int, bytes, int, int, bool] | None]: ...
 
 def read(
     text: str, page: Callable[[int], list[tuple[bytes, bytes, int, int, bool]]], normalized: bool

@@ -4,6 +4,7 @@
  * and what is wrong is reported as damage where it begins. Layouts are described in frames.py and packing.py. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1049,7 +1050,65 @@ static PyTypeObject postings_type = {
     .tp_new = PyType_GenericNew,
 };
 
+/* ---- What is written ---- */
+
+static inline uint8_t *put_varint(uint8_t *at, uint64_t number)
+{
+    for (; number > 0x7F; number >>= 7)
+        *at++ = (uint8_t)(number & 0x7F) | 0x80;
+    *at++ = (uint8_t)number;
+    return at;
+}
+
+static PyObject *scan_encode_output(PyObject *module, PyObject *output)
+{
+    (void)module;
+    PyObject *receipt;
+    double time;
+    long long label, words;
+    int flags, prompt;
+    const char *digests, *keys;
+    Py_ssize_t digests_length, keys_length, length;
+    if (!PyTuple_Check(output)) {
+        PyErr_SetString(PyExc_TypeError, "an output is a tuple of eight");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(output, "UdLiLiy#y#", &receipt, &time, &label, &flags, &words, &prompt, &digests,
+                          &digests_length, &keys, &keys_length))
+        return NULL;
+    double milliseconds = rint(time * 1000);
+    Py_ssize_t count = digests_length / DIGEST_SIZE;
+    if (flags < 0 || flags > 7 || label < 0 || label >> 32 || words < 0 || words >> 32 || prompt < 0 || prompt >> 16 ||
+        !(milliseconds >= 0 && milliseconds < 281474976710656.0) || count >= MANY || !PyUnicode_IS_ASCII(receipt))
+        Py_RETURN_NONE;
+    uint8_t head[64], *at = head;
+    *at++ = (uint8_t)(flags | PACKED | count << 4);
+    at = put_varint(put_varint(at, (uint64_t)label), (uint64_t)words);
+    *at++ = (uint8_t)prompt;
+    *at++ = (uint8_t)(prompt >> 8);
+    for (int octet = 0; octet < 6; octet++)
+        *at++ = (uint8_t)((uint64_t)milliseconds >> 8 * octet);
+    size_t packed = pack_receipt(PyUnicode_1BYTE_DATA(receipt), (size_t)PyUnicode_GET_LENGTH(receipt), at);
+    if (!packed)
+        Py_RETURN_NONE;
+    length = at + packed - head;
+    if (!keys_length) {
+        keys = "";
+        keys_length = 1;
+    }
+    PyObject *made = PyBytes_FromStringAndSize(NULL, length + digests_length + keys_length);
+    if (made) {
+        char *to = PyBytes_AS_STRING(made);
+        memcpy(to, head, (size_t)length);
+        memcpy(to + length, digests, (size_t)digests_length);
+        memcpy(to + length + digests_length, keys, (size_t)keys_length);
+    }
+    return made;
+}
+
 static PyMethodDef functions[] = {
+    {"encode_output", scan_encode_output, METH_O,
+     "encode_output(output): see guard.provenance.frames.encode_output; None for what is not plain, as most are"},
     {"pack", scan_pack, METH_O, "pack(keys): see guard.provenance.packing.pack"},
     {"unpack", scan_unpack, METH_O, "unpack(packed): see guard.provenance.packing.unpack"},
     {NULL, NULL, 0, NULL},

@@ -27,7 +27,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from guard.provenance.grams import cut, grams, seal
-from guard.provenance.grams_twin import BITS, WORDS
+from guard.provenance.grams_twin import BITS, WORDS, Looked
 from guard.provenance.words import Text
 
 __all__ = ["BITS", "MOST", "NOTHING", "NO_ECHO", "RUN", "Echo", "Fingerprinter", "Fingerprints", "seal"]
@@ -74,7 +74,12 @@ class Fingerprints(NamedTuple):
         That takes 40 words. What is code counts half (two of its tokens are a word or a bit more), because models
         honestly write the same short functions.
         """
-        return self.words - self.code // 4 >= ATTRIBUTABLE and not self.echoed
+        return attributable(self.words, self.code, echoed=self.echoed)
+
+
+def attributable(words: int, code: int, *, echoed: bool) -> bool:
+    """Return ``Fingerprints.attributable`` of a text with so many words and tokens of code."""
+    return words - code // 4 >= ATTRIBUTABLE and not echoed
 
 
 _made = tuple.__new__  # a third of what Fingerprints(...) costs
@@ -94,6 +99,10 @@ class Fingerprinter:
     def fingerprint(self, text: Text, echo: Echo = NO_ECHO) -> Fingerprints:
         """Return the fingerprints of a text that answers the prompt of ``echo``."""
         return _made(Fingerprints, self._grams.take(text.words, text.code, echo.runs))
+
+    def look(self, pairs: list[tuple[str, str] | None], month: bytes | None) -> list[Looked | None]:
+        """Return what pairs of a prompt and its answer leave behind: see ``grams_twin.Grams.look``."""
+        return self._grams.look(pairs, month)
 
     def pieces(self, text: Text) -> Iterable[Fingerprints]:
         """Return the fingerprints of a text of a data set, in pieces of ``MOST`` grams or fewer.

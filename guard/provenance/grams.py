@@ -4,6 +4,7 @@ from typing import Any, Protocol
 from unicodedata import normalize
 
 from guard.provenance import grams_twin
+from guard.provenance.grams_twin import Looked
 
 
 class Grams(Protocol):
@@ -14,6 +15,9 @@ class Grams(Protocol):
 
     def take(self, words: bytes, code: bytes, echo: Any) -> tuple[bytes, int, int, tuple[int, int, int], bool]:
         """Return what ``guard.provenance.fingerprint.Fingerprints`` holds of a text."""
+
+    def look(self, pairs: list[tuple[str, str] | None], month: bytes | None) -> list[Looked | None]:
+        """Return what each pair of a prompt and its answer leaves behind; see ``grams_twin.Grams.look``."""
 
 
 try:

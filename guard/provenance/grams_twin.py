@@ -36,6 +36,12 @@ SHAPES = (WORDS, Shape(12, 12, 12), Shape(24, 24, 5))
 """By what a word is: of letters and digits; a letter of Han or Kana; one of Thai, Lao, Khmer or Myanmar."""
 CODE = Shape(24, 24, UNIT)
 
+Looked = tuple[bytes, bytes, int, int, bytes, int, int, bool]
+"""Of a pair: the digests of prompt and answer (``guard.provenance.receipt``), how many words the answer has, the tag of
+the prompt, and of the answer its keys for the month, what its words are worth, tokens of code, and whether it is echoed
+(``guard.provenance.fingerprint``).
+"""
+
 _MASK = (1 << 60) - 1
 _REMEMBERED = 65_536
 _ASCII = bytes(ord(chr(byte).lower()) if byte < 128 and chr(byte).isalnum() else 32 for byte in range(256))
@@ -190,6 +196,14 @@ class Grams:
         grams = struct.pack(f"<{len(first) + len(second) + len(third)}Q", *first, *second, *third)
         worth = _worth(words.split())
         return grams, worth // UNIT, len(tokens), (len(first), len(second), len(third)), 4 * covered > worth
+
+    def look(self, pairs: list[tuple[str, str] | None], month: bytes | None) -> list[Looked | None]:  # noqa: ARG002
+        """Return all that is made of pairs of a prompt and its answer, those of one prompt in a row.
+
+        None for a pair that is None, and for one whose texts have to be undone, normalized or looked up before they can
+        be read: that is done one by one, and here so are all. Without the key of a ``month`` there are only digests.
+        """
+        return [None] * len(pairs)
 
     def _runs(self, tokens: Sequence[bytes], shape: Shape) -> tuple[list[int], list[int]]:
         """Return the sums of the runs of half of ``k`` and of ``k`` tokens, by doubling."""

@@ -13,11 +13,12 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import NamedTuple
 
+from guard.licensing.license import License
 from guard.provenance.counts import COUNTS_SUFFIX
-from guard.provenance.fingerprint import NO_ECHO, Echo, Fingerprinter, seal
+from guard.provenance.fingerprint import NO_ECHO, Echo, Fingerprinter, attributable, seal
 from guard.provenance.layout import SEGMENT_SUFFIX, month_of
 from guard.provenance.months import MonthKeyError, MonthKeys
-from guard.provenance.receipt import Finished, Receipt, Receipts
+from guard.provenance.receipt import DIGEST_SIZE, Finished, Receipt, Receipts
 from guard.provenance.retention import Shredded, expired, months_in, shred
 from guard.provenance.rotation import Rotation
 from guard.provenance.scan import pack
@@ -25,8 +26,10 @@ from guard.provenance.segment import ATTRIBUTABLE, ECHOED, FINGERPRINTED, Output
 from guard.provenance.tally import Tally, settle
 from guard.provenance.words import Text, read
 
-BATCH = 64
-"""Choices written with one system call."""
+BATCH = 32
+"""Choices looked at together, without the interpreter, and written with one system call. What is left for it to do of
+so many is done in less than a millisecond: an event loop need not wait longer for it.
+"""
 IDLE = 60.0
 """Seconds after which an idle writer looks whether its segment or the month is over."""
 TEXTLESS = 16
@@ -35,12 +38,10 @@ TEXTLESS = 16
 Texts = str | Sequence[str]
 
 
-class _Task(NamedTuple):
-    finished: Finished
-    prompt: Texts
-    texts: Texts | None
-    """None if they were dropped: then all that is left to make is the receipt."""
-    size: int
+_Task = tuple[Finished, Texts, Texts | None, int]
+"""What is known of a choice, its prompt, its texts, and the size of both. The texts are None if they were dropped: then
+all that is left to make is the receipt.
+"""
 
 
 class _Prompt(NamedTuple):
@@ -50,6 +51,19 @@ class _Prompt(NamedTuple):
     digest: bytes
     tag: int
     echo: Echo
+
+
+class _Trace(NamedTuple):
+    """What a choice leaves behind."""
+
+    prompt: bytes
+    """The digest of it."""
+    digests: bytes
+    """The digest of all texts, then those of single ones if there are several."""
+    words: int
+    tag: int
+    flags: int
+    keys: bytes
 
 
 class FingerprintWriter:
@@ -79,7 +93,7 @@ class FingerprintWriter:
         clock: Callable[[], float] = time.time,
         limit: int = 4096,
         limit_characters: int = 32 * 1024 * 1024,
-        linger: float = 0.02,
+        linger: float = 0.05,
     ) -> None:
         self.directory, self.instance = directory, instance
         self.tally = Tally()
@@ -97,6 +111,8 @@ class FingerprintWriter:
         self._ready, self._closing = Event(), Event()
         self._thread: Thread | None = None
         self._prompt: _Prompt | None = None
+        self._stack: tuple[Sequence[License | str], tuple[str, ...]] = ((), ())
+        """The licenses of the last choice, and their ids."""
         self._failure: str | None = None
         self._kept: str | None = None
 
@@ -123,7 +139,7 @@ class FingerprintWriter:
             if fits := fits and self._thread is not None:
                 self._texts += 1
                 self._characters += size
-                self._tasks.append(_Task(finished, prompt, texts, size))
+                self._tasks.append((finished, prompt, texts, size))
         if not fits:
             self._drop(finished)
         if not self._ready.is_set():
@@ -163,17 +179,24 @@ class FingerprintWriter:
     def _drop(self, finished: Finished) -> None:
         self.tally.drop()
         if self._thread is not None and len(self._tasks) < TEXTLESS * self._limit:
-            self._tasks.append(_Task(finished, "", None, 0))
+            self._tasks.append((finished, "", None, 0))
         else:
             self._receipted([self._receipts.make(finished, None, None)])
 
     def _run(self) -> None:
+        """Write what waits, once per ``linger``. ``_ready`` stays set while choices keep coming: nobody has to wake."""
         self._settle()
         self._retire()
         while not self._closing.is_set() or self._tasks:
-            self._ready.wait(IDLE)
-            self._closing.wait(self._linger)
-            self._ready.clear()
+            woken = self._ready.wait(IDLE)
+            if woken:
+                self._closing.wait(self._linger)
+            if woken and not self._tasks:
+                self._ready.clear()
+                if self._tasks:  # came just now, and may have found it set
+                    self._ready.set()
+                elif not self.tally.waiting and not self._closing.is_set():
+                    continue
             if self._rotation.turn(self._clock()) or self._kept:
                 self._retire()
             if not self._recorded and self._rotation.month == month_of(self._clock()):
@@ -187,53 +210,74 @@ class FingerprintWriter:
     def _write(self, tasks: list[_Task]) -> None:
         """Index ``tasks`` and hand out their receipts."""
         receipts, indexed, lost, failure = [], 0, 0, None
-        for task in tasks:
+        for task, trace in zip(tasks, self._traces(tasks), strict=True):
             try:
-                receipts.append(self._index(task))
-                indexed += task.texts is not None
+                receipts.append(self._index(task, trace))
+                indexed += task[2] is not None
             except Exception as error:  # noqa: BLE001 - one text that cannot be indexed is a gap, not the end
                 failure = f"{type(error).__name__} while indexing a choice"
-                receipts.append(self._receipts.make(task.finished, None, None))
+                receipts.append(self._receipts.make(task[0], None, None))
                 lost += 1
-            time.sleep(0)  # lets a waiting event loop have the interpreter between two texts
         self._prompt = None
         with self._lock:
-            self._texts -= sum(task.texts is not None for task in tasks)
-            self._characters -= sum(task.size for task in tasks)
+            self._texts -= sum(texts is not None for _, _, texts, _ in tasks)
+            self._characters -= sum(size for _, _, _, size in tasks)
         written = self._rotation.write(indexed)
         self.tally.drop(lost if written else lost + indexed)
         self._failure = failure
         self._receipted(receipts)
 
-    def _index(self, task: _Task) -> Receipt:
-        finished = task.finished
-        if task.texts is None:
+    def _traces(self, tasks: list[_Task]) -> list[_Trace | None]:
+        """Return the traces of choices of one text each, as far as they can be made together; ``_trace`` makes all."""
+        pairs = [_pair(prompt, texts) for _, prompt, texts, _ in tasks]
+        month = self._rotation.key if self._fingerprints and self._rotation.segment is not None else None
+        traces: list[_Trace | None] = []
+        for looked in self._fingerprinter.look(pairs, month):
+            if looked is None:
+                traces.append(None)
+                continue
+            prompt, digest, words, tag, keys, worth, code, echoed = looked
+            flags = 0
+            if month is not None:
+                told = attributable(worth, code, echoed=echoed)
+                flags = FINGERPRINTED | ATTRIBUTABLE * told | ECHOED * echoed
+                keys = pack(keys) if told else b""
+            traces.append(_Trace(prompt, digest, words, tag, flags, keys))
+        return traces
+
+    def _index(self, task: _Task, trace: _Trace | None) -> Receipt:
+        finished, prompt, texts, _ = task
+        if texts is None:
             return self._receipts.make(finished, None, None)
-        prompt = self._prepare(task.prompt)
-        parts = [part for text in _each(task.texts) if (part := read(text)).words]
-        whole = _joined(parts)
-        digest = self._receipts.digest(whole.words)
+        if trace is None:
+            time.sleep(0)  # lets a waiting event loop have the interpreter between two texts
+            trace = self._trace(prompt, texts)
         segment = self._rotation.segment
         if segment is not None:
-            flags, keys = 0, b""
-            if self._fingerprints:
-                found = self._fingerprinter.fingerprint(whole, prompt.echo)
-                flags = FINGERPRINTED | ATTRIBUTABLE * found.attributable | ECHOED * found.echoed
-                if found.attributable:
-                    keys = pack(seal(self._rotation.key, found.grams))
-            segment.add(
-                Output(
-                    finished.id,
-                    finished.time,
-                    segment.label(finished.model, finished.license_ids, finished.tenant),
-                    flags,
-                    whole.count,
-                    prompt.tag,
-                    b"".join(dict.fromkeys([digest, *(self._receipts.digest(part.words) for part in parts)])),
-                    keys,
-                )
-            )
-        return self._receipts.make(finished, prompt.digest, digest)
+            _, digests, words, tag, flags, keys = trace
+            label = segment.label(finished.model, self._license_ids(finished), finished.tenant)
+            segment.add(Output(finished.id, finished.time, label, flags, words, tag, digests, keys))
+        return self._receipts.make(finished, trace.prompt, trace.digests[:DIGEST_SIZE])
+
+    def _license_ids(self, finished: Finished) -> tuple[str, ...]:
+        """Return the ids of the stack; one policy gives one tuple to all its answers."""
+        if finished.licenses is not self._stack[0] or type(finished.licenses) is not tuple:
+            self._stack = finished.licenses, finished.license_ids
+        return self._stack[1]
+
+    def _trace(self, prompt: Texts, texts: Texts) -> _Trace:
+        """Return the trace of any choice."""
+        asked = self._prepare(prompt)
+        parts = [part for text in _each(texts) if (part := read(text)).words]
+        whole = _joined(parts)
+        digests = dict.fromkeys(self._receipts.digest(part.words) for part in (whole, *parts))
+        flags, keys = 0, b""
+        if self._fingerprints and self._rotation.segment is not None:
+            found = self._fingerprinter.fingerprint(whole, asked.echo)
+            flags = FINGERPRINTED | ATTRIBUTABLE * found.attributable | ECHOED * found.echoed
+            if found.attributable:
+                keys = pack(seal(self._rotation.key, found.grams))
+        return _Trace(asked.digest, b"".join(digests), whole.count, asked.tag, flags, keys)
 
     def _prepare(self, texts: Texts) -> _Prompt:
         prompt = self._prompt
@@ -271,6 +315,12 @@ def _joined(parts: list[Text]) -> Text:
     if len(parts) == 1:
         return parts[0]
     return Text(b" ".join(part.words for part in parts), b" ".join(part.code for part in parts if part.code))
+
+
+def _pair(prompt: Texts, texts: Texts | None) -> tuple[str, str] | None:
+    """Return a prompt and its answer if each is one text."""
+    said = texts[0] if texts is not None and len(texts) == 1 else texts
+    return (prompt, said) if isinstance(prompt, str) and isinstance(said, str) else None
 
 
 def _each(texts: Texts) -> Sequence[str]:

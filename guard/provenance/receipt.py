@@ -7,12 +7,20 @@ nobody without the key can test guesses against it. No text is kept.
 import re
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
+
+from guard.evidence.entry import Canonical, Facts
 from guard.licensing.license import License
 
 DIGEST_SIZE = 16
 _KEY_SIZES = range(16, 65)
+_TIMES = (1.0, 2.0**47)
+"""Times between which JSON encoders and RFC 8785 write alike, up to whole numbers."""
+_LONGEST = 65_536
+"""Bytes below which facts are encoded before they are linked: no line is too long for them."""
+_encode = msgspec.json.Encoder().encode
 _ID = re.compile(r"r-(.+)-\d+")
 
 
@@ -59,33 +67,41 @@ class Finished(NamedTuple):
         return tuple(license_ if isinstance(license_, str) else license_.id for license_ in self.licenses)
 
 
-class Receipt(NamedTuple):
-    """What the journal keeps of one finished choice."""
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """What the journal keeps of one finished choice; in the order in which RFC 8785 writes its facts."""
 
-    id: str
-    time: float
-    tenant: str | None
-    identity: int | None
-    model: str
-    licenses: tuple[tuple[str, str], ...]
-    """(license id, clause on output use) of every license of the stack."""
-    policy: str
-    purpose: str
-    surface: str
-    prompt_digest: str | None
-    """In hexadecimal; None for both digests if the choice came faster than digests could be made."""
-    output_digest: str | None
-    prompt_tokens: int | None
+    answered: float
+    """Epoch seconds; whole ones as a whole number."""
     completion_tokens: int | None
     finish_reason: str | None
+    id: str
+    identity: str | None
+    """The user's keyed pseudonym as 16 hexadecimal digits."""
+    licenses: tuple[tuple[str, str], ...]
+    """(license id, clause on output use) of every license of the stack."""
+    model: str
+    output_digest: str | None
+    """In hexadecimal; None for both digests if the choice came faster than digests could be made."""
+    policy: str
+    prompt_digest: str | None
+    prompt_tokens: int | None
+    purpose: str
+    surface: str
+    tenant: str | None
 
-    def facts(self) -> dict[str, object]:
-        """Return the receipt as facts of a journal entry; the pseudonym as 16 hexadecimal digits."""
-        facts: dict[str, object] = self._asdict()
-        del facts["time"]
-        facts["answered"] = self.time
-        facts["identity"] = pseudonym(self.identity)
-        return facts
+    def facts(self) -> dict[str, Any]:
+        """Return the receipt as facts of a journal entry."""
+        return msgspec.structs.asdict(self)
+
+    def entry(self) -> Facts:
+        """Return the facts as the journal takes them: encoded once and for all, if they are JSON."""
+        if not _TIMES[0] <= self.answered < _TIMES[1]:
+            return self.facts()
+        try:
+            octets = _encode(self)
+        except (TypeError, ValueError, RecursionError):
+            return self.facts()
+        return Canonical(self.id, octets) if len(octets) < _LONGEST else self.facts()
 
 
 class Receipts:
@@ -96,6 +112,8 @@ class Receipts:
             raise ValueError(f"a provenance key of {len(key)} bytes; allowed: 16 to 64")
         self._prompt = blake2b(digest_size=DIGEST_SIZE, key=key, person=b"guard prompt")
         self._output = blake2b(digest_size=DIGEST_SIZE, key=key, person=b"guard output")
+        self._stack: tuple[Sequence[License | str] | None, tuple[tuple[str, str], ...]] = (None, ())
+        """The licenses of the last receipt, and what it says of them: one policy gives one tuple to all its answers."""
 
     def digest(self, words: bytes) -> bytes:
         """Return the digest of an answer's words, as ``guard.provenance.words.Text`` has them."""
@@ -111,21 +129,29 @@ class Receipts:
 
     def make(self, finished: Finished, prompt: bytes | None, output: bytes | None) -> Receipt:
         """Return the receipt of a choice from the digests of its prompt and its released texts."""
+        (
+            reference, choice, time, tenant, identity, model, licenses, policy, purpose, surface,
+            prompt_tokens, completion_tokens, finish_reason,
+        ) = finished  # fmt: skip
+        stack, said = self._stack
+        if licenses is not stack or type(licenses) is not tuple:
+            said = clauses(licenses)
+            self._stack = licenses, said
         return Receipt(
-            finished.id,
-            finished.time,
-            finished.tenant,
-            finished.identity,
-            finished.model,
-            clauses(finished.licenses),
-            finished.policy,
-            finished.purpose,
-            finished.surface,
-            prompt.hex() if prompt is not None else None,
+            int(time) if time % 1.0 == 0.0 else time,
+            _count(completion_tokens),
+            finish_reason if isinstance(finish_reason, str) else None,
+            f"r-{reference}-{choice}",
+            pseudonym(identity),
+            said,
+            model,
             output.hex() if output is not None else None,
-            _count(finished.prompt_tokens),
-            _count(finished.completion_tokens),
-            finished.finish_reason if isinstance(finished.finish_reason, str) else None,
+            policy,
+            prompt.hex() if prompt is not None else None,
+            _count(prompt_tokens),
+            purpose,
+            surface,
+            tenant,
         )
 
 

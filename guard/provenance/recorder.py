@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from guard.evidence.chain import JournalError
+from guard.evidence.entry import Facts
 from guard.licensing.license import License
 from guard.provenance.declaration import Declaration, Declarations
 from guard.provenance.index import FingerprintWriter, Texts
 from guard.provenance.months import MonthKeys
-from guard.provenance.receipt import Finished, Receipt
+from guard.provenance.receipt import Finished, Receipt, receipt_id
 from guard.provenance.retention import Shredded
 
 
@@ -28,6 +29,9 @@ class Entries(Protocol):
 
     def append(self, kind: str, facts: Mapping[str, Any]) -> None:
         """Chain one entry. Raises JournalError if it cannot be kept."""
+
+    def append_all(self, kind: str, each: Sequence[Facts]) -> int:
+        """Chain an entry for each and return how many are kept; may wait for the disk."""
 
 
 class Recorder:
@@ -126,7 +130,7 @@ class Recorder:
             finish_reason,
         )
         self.writer.submit(finished, prompt, output)
-        return finished.id
+        return receipt_id(reference, choice)
 
     def declared(
         self,
@@ -167,14 +171,10 @@ class Recorder:
         return self.writer.error
 
     def _journal(self, receipts: list[Receipt]) -> None:
-        if self._entries is None:
-            return
-        for receipt in receipts:
-            try:
-                self._entries.append("receipt", receipt.facts())
-                self.journaled += 1
-            except JournalError:
-                self.refused += 1
+        if self._entries is not None:
+            taken = self._entries.append_all("receipt", [receipt.entry() for receipt in receipts])
+            self.journaled += taken
+            self.refused += len(receipts) - taken
 
     def _shredded(self, shredded: Shredded) -> None:
         if self._entries is not None:

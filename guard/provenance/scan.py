@@ -9,14 +9,15 @@ from guard.provenance.frames import Label, Output
 from guard.provenance.scan_twin import COMMON, DIGEST, MOST, RECEIPT, TEXTS
 
 if TYPE_CHECKING:
-    from guard.provenance._scan import Postings, pack, unpack
+    from guard.provenance._scan import Postings, encode_output, pack, unpack
 else:
     try:
-        from guard.provenance._scan import Postings, pack, unpack
+        from guard.provenance._scan import Postings, encode_output, pack, unpack
     except ImportError:  # an install needs no compiler
+        from guard.provenance.frames import encode_output
         from guard.provenance.scan_twin import Postings, pack, unpack
 
-__all__ = ["COMMON", "DIGEST", "MOST", "RECEIPT", "TEXTS", "Candidate", "Postings", "pack", "unpack"]
+__all__ = ["COMMON", "DIGEST", "MOST", "RECEIPT", "TEXTS", "Candidate", "Postings", "encode_output", "pack", "unpack"]
 
 
 class Candidate(NamedTuple):

@@ -16,6 +16,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
+from guard.provenance import scan
 from guard.provenance.frames import (
     ATTRIBUTABLE,
     ECHOED,
@@ -106,7 +107,7 @@ class SegmentWriter:
     def add(self, frame: Frame | Output) -> None:
         """Take a frame, or an output for one, to be written. Raises ValueError or OverflowError if it cannot be."""
         if isinstance(frame, Output):
-            output = encode_output(frame)
+            output = scan.encode_output(frame) or encode_output(frame)
             if len(output) >= LARGEST:
                 raise ValueError(f"an output of {len(output)} bytes; allowed: {LARGEST - 1}")
             if len(self._outputs) + len(output) > FULL:

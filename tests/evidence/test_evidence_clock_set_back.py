@@ -7,10 +7,11 @@ import pytest
 from evidence_clock import Clock
 
 from guard.cli.main import run
-from guard.evidence.chain import ORDER, Journal
+from guard.evidence.chain import Journal
 from guard.evidence.entry import read
 from guard.evidence.journals import journals
 from guard.evidence.kept import Kept
+from guard.evidence.links import ORDER
 from guard.evidence.signing import PUBLIC, Signer, Verifier
 from guard.evidence.verify import verify
 

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from guard.provenance import grams as chosen
 from guard.provenance import grams_twin
+from guard.provenance.receipt import Receipts
 
 kernel = pytest.importorskip("guard.provenance._grams", reason="installed where there was no compiler")
 
 KEY = bytes(range(32))
 COMPILED, TWIN = kernel.Grams(KEY), grams_twin.Grams(KEY)
+TWIN_COUNT = grams_twin.count
 PIECES = [  # some look alike, which is their point
     *"ab(){};=_`~ \n\r\t'\"-#*.,:", "the ", "foo(x)", "self.", "return 0;\n", "```py\n", "é", "e\u0301", "ß", "İ", "ﬁ", "½", "…",
     "\u2019", "\u00a0", "漢", "字", "かな", "ｶﾞ", "ก", "ำ", "က", "ក", "한", "\u1100", "\u1161", "\u11a8", "हि", "هَ", "ﷺ", "\uff08", "\uff40",
@@ -140,6 +142,55 @@ def test_the_compiled_one_refuses_what_is_not_its_own():
         kernel.read(b"text", grams_twin.page, False)
     full = b"\xff" * 128  # a table without an empty place ends the search all the same
     assert COMPILED.take(b"a b c d e f g", b"", full)[3] == (1, 0, 0)
+
+
+PROSE = "The old bridge, the garden and the library: a list of trees, and a long letter about each of them. "
+said = texts | words.map(bytes.decode) | st.sampled_from([PROSE * 3, PROSE, "x = f(1)\n" * 30, "\\u00e9 a"])
+
+
+def one_by_one(prompt, text, month):
+    """What a pair leaves behind, by the parts that are held equal above."""
+    digests, asked, read = Receipts(KEY), chosen.read(prompt), chosen.read(text)
+    told = digests.digest_prompt(asked[0])
+    tag = (int.from_bytes(told[:2], "little") or 1) if asked[0] else 0
+    words, code = read[0], read[1] if read[0] else b""
+    if month is None:
+        return told, digests.digest(words), TWIN_COUNT(words)[0], tag, b"", 0, 0, False
+    grams, worth, tokens, _, echoed = TWIN.take(words, code, TWIN.echo(*asked))
+    return told, digests.digest(words), TWIN_COUNT(words)[0], tag, grams_twin.seal(month, grams), worth, tokens, echoed
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.tuples(said, said) | st.none(), max_size=5), st.sampled_from([None, b"month", KEY]))
+@example([(PROSE * 9, PROSE * 5)] * 3, KEY)
+def test_pairs_looked_at_together_leave_what_they_leave_one_by_one(pairs, month):
+    looked = COMPILED.look(pairs, month)
+    assert len(looked) == len(pairs)
+    for pair, found in zip(pairs, looked, strict=True):
+        plain = pair is not None and "\\" not in "".join(pair)
+        if plain and "".join(pair).isascii():
+            assert found is not None
+        if found is not None:
+            assert plain
+            assert found == one_by_one(*pair, month)
+
+
+def test_once_its_characters_are_known_any_text_is_looked_at_together():
+    pair = ("\u00e9t\u00e9 \u6f22\u5b57", "\u00fcber \u6f22\u5b57 caf\u00e9 " * 30)
+    chosen.read("".join(pair))
+    assert COMPILED.look([pair], KEY) == [one_by_one(*pair, KEY)]
+    assert COMPILED.look([("a\u0301", "b"), ("b", "a\u0301"), ("b", "b")], None)[:2] == [None, None]
+    assert TWIN.look([pair, None], KEY) == [None, None]
+
+
+def test_what_is_no_pair_of_texts_is_refused():
+    for wrong in ([("a",)], ["ab"], [("a", b"b")], [(None, "b")]):
+        with pytest.raises(TypeError, match="pair of texts"):
+            COMPILED.look(wrong, KEY)
+    for key in (b"", b"k" * 65):
+        with pytest.raises(ValueError, match="allowed: 1 to 64"):
+            COMPILED.look([], key)
+    assert COMPILED.look([], None) == []
 
 
 def test_one_of_them_may_be_used_by_several_threads_at_once():

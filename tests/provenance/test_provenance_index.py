@@ -95,6 +95,30 @@ def test_each_released_text_has_a_digest_besides_all_of_them_in_one(tmp_path):
     assert output.words == 240
 
 
+@pytest.mark.parametrize("fingerprints", [True, False])
+def test_choices_looked_at_together_leave_what_each_leaves_by_itself(tmp_path, fingerprints):
+    writer = writer_of(tmp_path, fingerprints=fingerprints)
+    quoted = prose(5)
+    pairs = [
+        ("What is it?", prose(1)), ("What is it?", (prose(2),)), ("What is it?", [prose(3)]), ("", "Yes."), (prose(4), ""),
+        (f"Repeat: {quoted}", quoted), ("Code?", "def f(x):\n    return {x: [x + 1]}\n" * 20), ("Was?", "Größe " * 60),
+    ]  # fmt: skip
+    others = [(("a", "b"), prose(6)), ("a", [prose(7), prose(8)]), ("a", None), ("a", []), ("a", "one\\ntwo")]
+    for _, segment_begun in (("before a segment", False), ("in one", True)):
+        if segment_begun:
+            writer._rotation.begin(NOW)
+        each = [writer._trace(prompt, texts) for prompt, texts in pairs]
+        tasks = [(finished(), prompt, texts, 0) for prompt, texts in [*pairs, *others]]
+        together = writer._traces(tasks)
+        assert together[len(pairs) :] == [None] * len(others)
+        assert [(made, found) for made, found in zip(each, together, strict=False) if found not in (None, made)] == []
+        assert {trace.flags for trace in each} == (
+            {FINGERPRINTED, FINGERPRINTED | ATTRIBUTABLE, FINGERPRINTED | ECHOED}
+            if fingerprints and segment_begun
+            else {0}
+        )
+
+
 def test_several_instances_and_restarts_share_a_directory(tmp_path):
     for run in range(2):
         for instance in ("a", "b"):

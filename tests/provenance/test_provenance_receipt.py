@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from provenance_world import KEY, NOW, finished, prose
 
+from guard.evidence.entry import Canonical
 from guard.evidence.envelope import canonical
 from guard.licensing.license import License, OutputRule, OutputUse, Status
 from guard.provenance.declaration import KEPT, Declaration, Declarations
@@ -71,6 +72,43 @@ def test_what_the_server_behind_tells_can_always_be_signed(told):
     assert (receipt.prompt_tokens, receipt.finish_reason) == (None, None)
     assert canonical(receipt.facts())
     assert Receipts(KEY).make(finished(prompt_tokens=7), None, None).prompt_tokens == 7
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.text(max_size=20), st.floats(1.0, 4e9) | st.integers(1, 4 * 10**9).map(float), st.none() | st.text(max_size=20),
+    st.none() | st.integers(-(2**64), 2**64), st.none() | st.integers(0, 2**53 - 1), st.booleans(),
+)  # fmt: skip
+def test_what_the_journal_takes_is_the_canonical_json_of_the_facts(text, time, tenant, identity, tokens, stack):
+    receipt = Receipts(KEY).make(
+        finished(text, 3, (LLAMA, text) if stack else [text], time=time, tenant=tenant, identity=identity, model=text,
+                 prompt_tokens=tokens, finish_reason=text),
+        bytes(16) if stack else None, bytes(16),
+    )  # fmt: skip
+    assert receipt.entry() == Canonical(receipt.id, canonical(receipt.facts()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"time": 0.0}, {"time": -5.5}, {"time": 1e300}, {"time": float("nan")}, {"time": float("inf")},
+        {"model": object()}, {"finish_reason": "\ud800"}, {"finish_reason": "x" * 70_000},
+    ],
+)  # fmt: skip
+def test_a_receipt_that_is_not_plain_reaches_the_journal_as_it_is(changes):
+    receipt = Receipts(KEY).make(finished(**changes), None, None)
+    assert list(receipt.entry()) == list(receipt.facts())
+    assert receipt.entry()["finish_reason"] == changes.get("finish_reason")
+
+
+def test_licenses_are_looked_at_again_where_they_are_others():
+    receipts = Receipts(KEY)
+    assert receipts.make(finished(licenses=(LLAMA,)), None, None).licenses == (("llama-2", "1.b.v"),)
+    assert receipts.make(finished(licenses=("own",)), None, None).licenses == (("own", ""),)
+    growing = ["own"]
+    assert receipts.make(finished(licenses=growing), None, None).licenses == (("own", ""),)
+    growing.append(LLAMA)
+    assert receipts.make(finished(licenses=growing), None, None).licenses == (("own", ""), ("llama-2", "1.b.v"))
 
 
 def declaration(**changes):

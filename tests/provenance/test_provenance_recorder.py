@@ -73,6 +73,9 @@ def test_a_journal_that_refuses_does_not_stop_the_index(layout):
         def append(self, kind, facts):
             raise JournalError("no")
 
+        def append_all(self, kind, each):
+            return 0
+
     recorder = Recorder(layout.provenance, KEY, keys_of(layout.provenance), "a", Refusing(), clock=Clock())
     recorder.start()
     answer(recorder, 0)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from segment_world import NOW, OUTPUTS, output, some_keys
 
+from guard.provenance import scan
 from guard.provenance.frames import (
     HEADER,
     LARGEST,
@@ -60,6 +61,26 @@ def test_every_output_is_read_back_as_it_was(tmp_path_factory, outputs):
     assert (reader.state, reader.seen, reader.totals) == ("ended", len(outputs), Totals(len(outputs), len(outputs), 0))
     assert reader.searchable == sum(bool(each.flags & 4) for each in outputs)
     assert reader.attributable == sum(each.flags & 1 for each in outputs)
+
+
+@settings(max_examples=120, deadline=None)
+@given(OUTPUTS | st.builds(output, words=st.integers(0, 2**33), label=st.integers(-2, 2**33), prompt=st.integers(-1, 2**17),
+                           time=st.floats(-1, 3e11), flags=st.integers(-1, 9)))  # fmt: skip
+def test_an_output_is_encoded_by_the_compiled_form_as_by_the_other_or_not_at_all(written_):
+    try:
+        expected = encode_output(written_)
+    except (ValueError, OverflowError):
+        expected = None
+    if scan.encode_output is not encode_output:
+        assert scan.encode_output(written_) in (None, expected)
+
+
+def test_an_ordinary_output_is_encoded_by_whichever_form_there_is():
+    for seed, count in ((1, 62), (2, 0), (200, 1)):
+        each = output(seed, words=40_000, count=count, label=300, receipt=f"r-{seed:020x}-{seed}")
+        assert scan.encode_output(each) == encode_output(each)
+    with pytest.raises((TypeError, AttributeError)):
+        scan.encode_output(b"no output")
 
 
 def test_the_beginning_and_the_labels_are_read_back(tmp_path):
