@@ -7,9 +7,11 @@
  *                falls behind is not asked less often (no coordinated omission); RATE is 0 elsewhere
  *       stream   every connection keeps one stream of events under way; their beginnings are spread over SECONDS / 4
  *
- * BODIES holds one request body a line, asked in turn; `"seed":` is put in front of each, the number of the connection,
- * by which the stub knows where to write its moments (moments.h). Requests end SECONDS after the first, and those under
- * way are waited for (30 s at most), so that what was used can be divided by what was answered.
+ * BODIES holds one request body a line, asked in turn; `"presence_penalty":` is put in front of each, as many
+ * ten-thousandths as the number of the connection, by which the stub knows where to write its moments (moments.h): a
+ * field that everybody passes on and nobody draws conclusions from, as one does from a seed. Requests end SECONDS after
+ * the first, and those under way are waited for (30 s at most), so that what was used can be divided by what was
+ * answered.
  *
  * Prints one line of JSON: requests (answered in full with 200), errors, seconds, bytes of bodies; percentiles in
  * microseconds of the whole answer ("latency"), of the first character of a stream ("first"), and of the way of each
@@ -40,7 +42,7 @@ typedef struct {
   char *out;                        /* the request, and how much of it the socket took */
   size_t out_at, out_have, out_room;
   int64_t scheduled, starts;
-  long characters, seed;
+  long characters, slot;
 } Connection;
 
 typedef struct { float *values; size_t count, room; } Sample;
@@ -107,13 +109,13 @@ static void flush(Connection *c) {
 
 static void ask(Connection *c, int64_t scheduled) {
   const char *body = bodies[next_body++ % body_count] + 1;  /* without its opening brace */
-  char seed[40];
-  size_t length = strlen(body) + sprintf(seed, "{\"seed\":%ld,", c->seed), most = length + sizeof headers + 256;
+  char slot[40];
+  size_t length = strlen(body) + sprintf(slot, "{\"presence_penalty\":0.%04ld,", c->slot), most = length + sizeof headers + 256;
   if (c->fd < 0) dial(c);
   if (most > c->out_room) c->out = realloc(c->out, c->out_room = most);
   c->out_have = sprintf(c->out, "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\n"
                                 "Content-Type: application/json\r\nUser-Agent: bench\r\n%s"
-                                "Content-Length: %zu\r\n\r\n%s%s", headers, length, seed, body);
+                                "Content-Length: %zu\r\n\r\n%s%s", headers, length, slot, body);
   c->out_at = c->have = c->line_have = c->status = c->closes = c->done = 0;
   c->characters = 0;
   c->part = HEAD;
@@ -155,7 +157,7 @@ static void line(Connection *c, char *text, size_t length) {
   if (!c->characters) note(&first, moment_now - c->scheduled);
   long before = c->characters / TOKEN, after = (c->characters += end - at) / TOKEN;
   for (long k = before; k < after && k < CHUNKS; k++) {
-    int64_t left_at = stamps[(size_t)c->seed % SLOTS * CHUNKS + k];
+    int64_t left_at = stamps[(size_t)c->slot % SLOTS * CHUNKS + k];
     if (left_at) note(&chunk, moment_now - left_at);
   }
 }
@@ -283,7 +285,7 @@ int main(int count, char **given) {
   connections = calloc(count_connections, sizeof *connections);
   next_body = (size_t)now() / 1000 % body_count;  /* not the same users in every run */
   for (long i = 0; i < count_connections; i++) {
-    connections[i].seed = i + 1;
+    connections[i].slot = i + 1;
     dial(&connections[i]);
   }
   int64_t began = now(), last = began + (int64_t)(seconds * 1e9), ended = 0, due = began;

@@ -7,11 +7,12 @@
  *     "model"       one that ends in "-paced" streams a token every PACE microseconds, any other as fast as it goes
  *     "stream"      true for server-sent events
  *     "max_tokens"  tokens of the answer, 7 characters each; 100 where the request names none
- *     "seed"        which text is answered with, and where the moments of a stream's chunks are written
+ *     "presence_penalty"   in ten-thousandths, the slot: which text is answered with, and where the moments of a
+ *                          stream's chunks are written
  *
  * TEXTS holds lines of ASCII without quotes and backslashes, each at least 7 times the tokens that are asked for; a
  * longer answer begins the line again. STAMPS is a file of SLOTS x CHUNKS moments (CLOCK_MONOTONIC, nanoseconds), which
- * the load generator maps too: chunk k of a stream with seed s leaves at [s % SLOTS][k]. So a chunk's way through a
+ * the load generator maps too: chunk k of a stream with slot s leaves at [s % SLOTS][k]. So a chunk's way through a
  * proxy is timed and the text stays one that a model might write.
  */
 #define _GNU_SOURCE
@@ -36,7 +37,7 @@ typedef struct Connection {
   size_t have, in_room;
   char *out;                         /* what the socket did not take */
   size_t out_at, out_have, out_room;
-  long token, tokens, seed;          /* of the stream under way */
+  long token, tokens, slot;          /* of the stream under way */
   int64_t due;
   struct Connection *next;           /* in the queue of paced streams */
   int queued;
@@ -71,9 +72,9 @@ static void read_texts(const char *path) {
   if (!text_count) fail("no texts");
 }
 
-/* The characters from `start` on of text number `seed`, into `to`. */
-static char *piece(char *to, long seed, size_t start, size_t count) {
-  size_t which = (size_t)seed % text_count;
+/* The characters from `start` on of text number `slot`, into `to`. */
+static char *piece(char *to, long slot, size_t start, size_t count) {
+  size_t which = (size_t)slot % text_count;
   for (size_t at = start % lengths[which]; count;) {
     size_t step = lengths[which] - at < count ? lengths[which] - at : count;
     memcpy(to, texts[which] + at, step);
@@ -131,7 +132,7 @@ static void whole(Connection *c, const char *model) {
   static char body[1 << 20], head[256];
   char *to = body + sprintf(body, HEAD, "chat.completion", model);
   to = put(to, "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"");
-  to = piece(to, c->seed, 0, (size_t)c->tokens * TOKEN);
+  to = piece(to, c->slot, 0, (size_t)c->tokens * TOKEN);
   to = put(to, "\",\"refusal\":null,\"annotations\":null,\"audio\":null,\"function_call\":null,\"tool_calls\":[],"
                "\"reasoning\":null},\"logprobs\":null,\"finish_reason\":\"stop\",\"stop_reason\":null,"
                "\"token_ids\":null}],\"service_tier\":null,\"system_fingerprint\":null,");
@@ -160,9 +161,9 @@ static void next_token(Connection *c) {
   to += sprintf(to, HEAD, "chat.completion.chunk", name);
   if (c->token < c->tokens) {
     to = put(to, "{\"index\":0,\"delta\":{\"content\":\"");
-    to = piece(to, c->seed, (size_t)c->token * TOKEN, TOKEN);
+    to = piece(to, c->slot, (size_t)c->token * TOKEN, TOKEN);
     to = put(to, "\"},\"logprobs\":null,\"finish_reason\":null,\"token_ids\":null}]}");
-    if (c->token < CHUNKS) stamps[(size_t)c->seed % SLOTS * CHUNKS + c->token] = now();
+    if (c->token < CHUNKS) stamps[(size_t)c->slot % SLOTS * CHUNKS + c->token] = now();
     event(c, json, to - json);
   } else {
     to = put(to, "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\",\"stop_reason\":null,"
@@ -244,7 +245,8 @@ static void answer(Connection *c, const char *body, size_t count) {
   const char *end = model ? memchr(model + 1, '"', body + count - model - 1) : NULL;
   c->paced = end && end - model > 6 && !memcmp(end - 6, "-paced", 6);
   c->tokens = number(body, count, "\"max_tokens\"", number(body, count, "\"max_completion_tokens\"", 100));
-  c->seed = number(body, count, "\"seed\"", 0);
+  const char *slot = field(body, count, "\"presence_penalty\"");
+  c->slot = slot ? (long)(strtod(slot, NULL) * 10000 + 0.5) : 0;
   if (c->tokens > 100000) c->tokens = 100000;
   if (streamed && !strncmp(streamed, "true", 4)) stream(c);
   else whole(c, c->paced ? "bench-paced" : "bench");
