@@ -1,10 +1,23 @@
 """The client port without a socket: a connection whose bytes a test hands over and reads back."""
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
 
-from guard.transports.client.protocol import ClientProtocol
+from guard.transports.client.protocol import HIGH_WATER, ClientProtocol
 from guard.transports.client.server import ClientServer, ClientState
+
+HEAD = b"POST /p HTTP/1.1\r\nhost: a\r\n"
+LARGE = b"large" * (HIGH_WATER // 4)
+
+
+def post(body=b"", path=b"/p", *headers):
+    lines = b"".join(header + b"\r\n" for header in headers)
+    return b"POST %b HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n%b\r\n%b" % (path, len(body), lines, body)
+
+
+def status(out):
+    return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d\d\d) ", out)]
 
 
 class Wire:
@@ -12,6 +25,7 @@ class Wire:
 
     def __init__(self):
         self.out, self.closing, self.aborted, self.paused = b"", False, False, False
+        self.ended, self.unsent = False, 0
         self.protocol = None
 
     def get_extra_info(self, name, default=None):
@@ -19,17 +33,27 @@ class Wire:
 
     def write(self, data):
         assert not self.closing, "nothing is written after the connection was closed"
+        assert not self.ended, "nothing is written after the end was said"
         assert isinstance(data, bytes)
         self.out += data
+
+    def write_eof(self):
+        self.ended = True
+
+    def get_write_buffer_size(self):
+        return self.unsent
 
     def close(self):
         if not self.closing:
             self.closing = True
-            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+            if not self.unsent:
+                asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
     def abort(self):
-        self.aborted = True
-        self.close()
+        if self.aborted or (self.closing and not self.unsent):
+            return
+        self.aborted = self.closing = True
+        asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
     def is_closing(self):
         return self.closing
@@ -77,11 +101,11 @@ class Talk:
 
 
 def said(app, *pieces):
-    """All that is written to a client that sends ``pieces``, and whether the connection is closed then."""
+    """All that is written to a client that sends ``pieces``, and whether it is told that this was all."""
 
     async def main():
         talk = await Talk(app).say(*pieces)
-        return await talk.rest(), talk.wire.closing
+        return await talk.rest(), talk.wire.closing or talk.wire.ended
 
     return asyncio.run(asyncio.wait_for(main(), 10))
 
@@ -97,6 +121,11 @@ async def echo(scope, receive, send):
     text = f"{scope['method']} {scope['path']} ".encode() + body
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(text))]})
     await send({"type": "http.response.body", "body": text})
+
+
+async def refusing(scope, receive, send):
+    await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"3")]})
+    await send({"type": "http.response.body", "body": b"no!"})
 
 
 class Mute:

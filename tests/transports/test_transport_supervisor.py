@@ -8,11 +8,14 @@ import subprocess
 import sys
 import textwrap
 import time
+import urllib.error
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from guard.cli.demo_scene.process import free_port
 from guard.transports.listener import Address, StartupError, bind, reserve
 from guard.transports.supervisor import Supervisor
 
@@ -33,6 +36,8 @@ WORKER = textwrap.dedent("""
     if way == "loads":
         print(json.dumps({"loading": True}), flush=True)
         time.sleep(1000)
+    while post.number == 0 and os.path.exists("load slowly"):
+        time.sleep(0.05)
     client, _ = reserve(Address(post.host, post.port), "listen", shared=True)
 
     async def main():
@@ -54,6 +59,8 @@ WORKER = textwrap.dedent("""
             return "# HELP asked_total T.\\n# TYPE asked_total counter\\nasked_total 1.0\\n"
 
         async def fleet(told):
+            if way == "says env":
+                told["good"] = os.environ.get("GUARD_LAST_GOOD")
             print(json.dumps(told), flush=True)
             if way == "tells":
                 print(json.dumps({"metrics": await line.ask("metrics", seconds=9),
@@ -70,6 +77,8 @@ WORKER = textwrap.dedent("""
             os.kill(os.getpid(), signal.SIGKILL)
         gone = asyncio.ensure_future(line.gone())
         await asyncio.wait([gone, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+        if way == "counts":
+            await line.ask("last", "# HELP asked_total T.\\n# TYPE asked_total counter\\nasked_total 5.0\\n", seconds=9)
         if way == "never ends":
             await asyncio.sleep(1000)
         sys.exit(7 if way == "ends badly" else 0)
@@ -83,11 +92,12 @@ SUPERVISOR = textwrap.dedent("""
     from guard.transports.supervisor import StartupError, Supervisor
 
     logging.basicConfig(level=logging.INFO)
-    workers, ways, listen, changed = sys.argv[1:5]
+    workers, ways, listen, changed, admin = sys.argv[1:6]
     for name, value in json.loads(changed).items():
         setattr(supervisor, name, value)
-    command = [sys.executable, "-c", sys.argv[5], ways]
-    supervised = Supervisor(command, workers=int(workers), listen=listen, admin=None, seconds=0,
+    command = [sys.executable, "-c", sys.argv[6], ways]
+    supervised = Supervisor(command, workers=int(workers), listen=listen, admin=admin or None, seconds=0,
+                            later={"GUARD_LAST_GOOD": "1"},
                             on_ready=lambda listen, admin: print(json.dumps({"listen": str(listen)}), flush=True))
     sys.exit(asyncio.run(supervised.run()))
 """)
@@ -96,12 +106,12 @@ SUPERVISOR = textwrap.dedent("""
 class Running:
     """A supervisor of ``workers`` that each have their ``ways``."""
 
-    def __init__(self, folder, workers=2, listen="127.0.0.1:0", changed=None, **ways):
+    def __init__(self, folder, workers=2, listen="127.0.0.1:0", changed=None, admin="", **ways):
         self.said = Path(folder) / "log"
         self.errors = self.said.open("w")
         self.process = subprocess.Popen(
             [sys.executable, "-c", SUPERVISOR, str(workers),
-             json.dumps({name[1:]: way for name, way in ways.items()}), listen, json.dumps(changed or {}), WORKER],
+             json.dumps({name[1:]: way for name, way in ways.items()}), listen, json.dumps(changed or {}), admin, WORKER],
             stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=folder,
             env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
         )  # fmt: skip
@@ -189,6 +199,64 @@ def test_one_that_hangs_is_killed_and_replaced(tmp_path):
         running.fleet(lambda workers: workers[1]["up"] and "no answer" in workers[1]["parts"].get("worker", ""))
         running.until(lambda line: line.get("restarts", 0) >= 1)
         assert "does not answer any more" in running.log()
+
+
+def get(port, path):
+    """Return status and body of the admin port, or None where nobody answers in time."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+    except OSError:
+        return None
+
+
+@pytest.mark.parametrize("way", ["hangs", "dies again"])
+def test_the_admin_port_is_answered_while_the_first_worker_is_not_there(tmp_path, way):
+    """The workers here never accept on it: what is answered is answered by the supervisor."""
+    port = free_port()
+    changed = {"TICK": 0.1, "MISSED": 10_000, "ANSWER_SECONDS": 0.1}
+    with Running(tmp_path, admin=f"127.0.0.1:{port}", changed=changed, _0="hangs" if way == "hangs" else "") as running:
+        running.until(lambda line: "listen" in line)
+        if way != "hangs":
+            told = running.fleet()
+            assert get(port, "/healthz") is None  # all is well: it is the worker's
+            (tmp_path / "load slowly").touch()
+            os.kill(told["workers"][0]["pid"], signal.SIGKILL)
+        end = time.monotonic() + 20
+        while get(port, "/healthz") != (200, {"alive": True}):
+            assert time.monotonic() < end, running.log()
+        assert get(port, "/readyz?verbose") == (503, {"ready": False})
+        assert get(port, "/metrics")[0] == 503
+        if way != "hangs":
+            (tmp_path / "load slowly").unlink()
+            running.fleet()
+            end = time.monotonic() + 20
+            while get(port, "/healthz") is not None:
+                assert time.monotonic() < end, "the supervisor goes on answering"
+
+
+def test_what_replaces_another_starts_from_the_last_good_policy(tmp_path):
+    with Running(tmp_path, _0="says env") as running:
+        told = running.fleet()
+        assert told["good"] is None
+        os.kill(told["workers"][0]["pid"], signal.SIGKILL)
+        assert running.fleet(lambda workers: workers[0]["pid"] not in {0, told["workers"][0]["pid"]})["good"] == "1"
+
+
+def test_what_one_counted_to_its_end_stays(tmp_path):
+    """And that it ended as it was asked to is no error."""
+    with Running(tmp_path, _0="tells", _1="counts") as running:
+        second = running.fleet()["workers"][1]["pid"]
+        os.kill(second, signal.SIGTERM)
+        running.fleet(lambda workers: workers[1]["ready"] and workers[1]["pid"] != second)
+        end = time.monotonic() + 20
+        while "asked_total 7.0" not in running.until(lambda line: "metrics" in line)["metrics"]:
+            assert time.monotonic() < end
+        assert "INFO:guard.workers:worker 1 ended with 0" in running.log()
+        assert "ERROR" not in running.log()
 
 
 def test_one_that_cannot_start_ends_everything_with_its_exit_code(tmp_path):

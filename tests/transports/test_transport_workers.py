@@ -150,6 +150,27 @@ def test_ready_is_who_has_all_workers_and_the_others_serve_meanwhile(tmp_path):
         assert told == {"guard_worker_restarts_total": 2}
 
 
+def test_a_worker_is_replaced_under_a_bad_policy_with_the_last_good_one(tmp_path):
+    with workers(tmp_path) as guard:
+        (tmp_path / "guard.yaml").write_text("no policy: [")
+        guard.until(lambda: "last good" in str(guard.ready()[1].get("policy_files")))
+        for _ in range(2):  # the older one each time: both workers in the end
+            killed = guard.pids()[0]
+            os.kill(killed, signal.SIGKILL)
+            guard.until(lambda killed=killed: killed not in guard.pids() and len(guard.pids()) == 2)
+            guard.until(lambda: guard.ready()[0])
+        for number in range(20):
+            assert guard.ask(f"user-{number}") == 200
+        parts = {each["name"]: each for each in json.loads(guard.get("/api/v1/health")[1])["parts"]}
+        assert parts["policy"]["state"] == "bad"
+        assert "THE LAST GOOD COPY IS IN FORCE" in (tmp_path / "guard.log").read_text()
+
+        guard.write(", another: {license: gemma}")
+        guard.until(lambda: guard.get("/-/reload", b"")[0] == 200)
+        for _ in range(20):
+            assert guard.ask("user-1", "another") == 200
+
+
 def test_workers_that_are_killed_under_load_lose_no_user_and_count_none_twice(tmp_path):
     with workers(tmp_path) as guard:
         load = Load(guard.port)
@@ -193,6 +214,7 @@ def test_a_bad_configuration_and_a_taken_port_end_it_with_their_codes(tmp_path):
     guard.write_text(f"{head}license: nobody-knows-it\n")
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, "nobody-knows-it" in ended.stderr) == (78, True), ended.stderr
+    assert all(line.startswith("worker ") for line in ended.stderr.splitlines() if "nobody-knows-it" in line)
     guard.write_text(f"{head}license: gemma\nworkers: 0\n")
     assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 78
     guard.write_text(f"{head}license: gemma\n")

@@ -15,21 +15,28 @@ import httptools
 from guard.transports.client.head import render
 from guard.transports.client.request import Application, Request
 from guard.transports.client.target import target
+from guard.transports.client.unsent import unsent
 from guard.transports.disconnect import EXTENSION, Disconnect
 
 HEAD_LIMIT = 64 * 1024
-"""Bytes of a request's line and headers; one read more may be held before it is noticed."""
+"""Bytes of a head, of trailers or of chunk extensions; the read in which they begin is not counted."""
 HIGH_WATER = 64 * 1024
 """Bytes of a body that nobody has taken above which no more are read."""
 MOST_DISCARDED = 1024 * 1024
 """Bytes of a body that are read on after its request was answered, so that the client comes to read the answer."""
 SILENCE = 30.0
-"""Seconds without a byte after which a request that is not whole yet is given up (and a connection without any)."""
+"""Seconds that a client has for a head, from one piece of a body to the next, and for taking some more of an answer."""
 KEEP_ALIVE = 75.0
 """Seconds for which a connection is kept without a request."""
+LINGER = 2.0
+"""Seconds for which bytes are still read (and thrown away) after a 400: a close under them would take it back."""
 
 _WATCHED = frozenset({b"host", b"transfer-encoding", b"expect"})
 _BODY = frozenset({b"content-length", b"transfer-encoding"})
+_FOREIGN = (
+    b"DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER REDIRECT RECORD FLUSH SOURCE".split()
+)
+"""Methods of RTSP and ICE, which the parser takes with those protocols."""
 _METHODS = {name.encode(): name for name in ("POST", "GET", "HEAD", "OPTIONS")}
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -59,23 +66,25 @@ class ClientProtocol(asyncio.Protocol):
         "_discarded",
         "_drained",
         "_expects",
-        "_head_size",
         "_headers",
         "_heard",
         "_hosts",
         "_in_head",
-        "_paused",
+        "_left",
+        "_moved",
         "_queue",
         "_reading",
         "_server",
         "_transport",
         "_unfinished",
         "_unfit",
+        "_unproductive",
         "_url",
         "blocked",
         "disconnect",
         "gone",
         "parser",
+        "paused",
     )
 
     def __init__(self, server: Serving) -> None:
@@ -83,6 +92,8 @@ class ClientProtocol(asyncio.Protocol):
         """True once the connection is lost."""
         self.blocked = False
         """True while the client does not take what is written."""
+        self.paused = False
+        """True while nothing is read."""
         self.disconnect = Disconnect()
         self.parser: Any = httptools.HttpRequestParser(self)
         self._server = server
@@ -95,13 +106,14 @@ class ClientProtocol(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._in_head = self._unfinished = True
-        self._head_size = self._hosts = self._discarded = 0
-        self._expects = self._deaf = self._paused = False
+        self._unproductive = self._hosts = self._discarded = 0
+        self._expects = self._deaf = False
         self._unfit = ""
         self._complaint = ""
         """Why the client is to be told 400 when what it asked before is answered."""
         self._drained: asyncio.Future[None] | None = None
-        self._heard = server.now
+        self._heard = self._moved = server.now
+        self._left = -1  # bytes that the client, which holds up what is written, had not taken when it last _moved
 
     # asyncio.Protocol
 
@@ -123,9 +135,9 @@ class ClientProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse ``data``; what breaks the rules is answered 400, after the requests before it."""
-        self._heard = self._server.now
         if self._deaf:
             return
+        self._unproductive += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -133,10 +145,10 @@ class ClientProtocol(asyncio.Protocol):
         except httptools.HttpParserError:
             self._reject(self._unfit or "Invalid HTTP request received.")
         else:
-            if self._in_head:
-                self._head_size += len(data)
-                if self._head_size > HEAD_LIMIT:
-                    self._reject("Request head too large.")
+            if not self._unproductive:
+                self._heard = self._server.now
+            elif self._unproductive > HEAD_LIMIT:
+                self._reject(f"More than {HEAD_LIMIT} bytes of head, trailers or chunk extensions.")
 
     def connection_lost(self, _: Exception | None) -> None:
         """Tell everybody who works for this client."""
@@ -158,6 +170,7 @@ class ClientProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The socket's buffer has room again."""
         self.blocked = False
+        self._left = -1
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
@@ -169,7 +182,7 @@ class ClientProtocol(asyncio.Protocol):
         self._url = b""
         self._headers = []
         self._in_head = self._unfinished = True
-        self._head_size = self._hosts = 0
+        self._unproductive = self._hosts = 0
         self._expects = False
 
     def on_url(self, url: bytes) -> None:
@@ -195,6 +208,7 @@ class ClientProtocol(asyncio.Protocol):
         parser = self.parser
         version = parser.get_http_version()
         self._in_head = False
+        self._unproductive = 0
         if version != "1.1" and version != "1.0":  # noqa: PLR1714 - a set would cost more than both
             self._refuse("HTTP versions: 1.1 and 1.0.")
         if self._hosts != 1 and (self._hosts or version == "1.1"):
@@ -204,10 +218,13 @@ class ClientProtocol(asyncio.Protocol):
             self._refuse("A request to upgrade brings no body.")  # the parser would skip it
         close = upgrade or version == "1.0" or not parser.should_keep_alive()
         method = parser.get_method()
+        known = _METHODS.get(method)
+        if known is None and method in _FOREIGN:
+            self._refuse("A protocol other than HTTP.")
         path, raw_path, query = target(self._url)
         scope = {
             **self._base,
-            "method": _METHODS.get(method) or method.decode("ascii"),
+            "method": known or method.decode("ascii"),
             "path": path,
             "raw_path": raw_path,
             "query_string": query,
@@ -226,6 +243,7 @@ class ClientProtocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Give a piece of the body to its request; of one that is answered already, only so much is read."""
+        self._unproductive = 0
         request = self._reading
         if request is not None:
             request.feed(body)
@@ -241,6 +259,7 @@ class ClientProtocol(asyncio.Protocol):
         """Note that the request is whole."""
         request, self._reading = self._reading, None
         self._unfinished = False
+        self._unproductive = 0
         if request is not None:
             request.end()
             if request.last:
@@ -271,8 +290,9 @@ class ClientProtocol(asyncio.Protocol):
 
     def taken(self) -> None:
         """The application has taken the body that was there: read on."""
-        if self._paused and not self._queue:
-            self._paused = False
+        if self.paused and not self._queue:
+            self.paused = False
+            self._heard = self._server.now  # the client could not go on before
             self._transport.resume_reading()
 
     def answered(self, *, last: bool, cut: bool) -> None:
@@ -314,12 +334,19 @@ class ClientProtocol(asyncio.Protocol):
             self._transport.close()
 
     def sweep(self, silence: float) -> None:
-        """Close it if its client owes more of a request and was silent for so many seconds, or asks for nothing."""
-        silent = self._server.now - self._heard
+        """Close it if its client dawdles for so many seconds: with a request, in taking an answer, or between them."""
+        now = self._server.now
+        if self.blocked or self._transport.is_closing():
+            left = unsent(self._transport)
+            if left != self._left:
+                self._left, self._moved = left, now
+            elif now - self._moved > silence:
+                self._transport.abort()  # to close it would wait for the client to take the rest
+        silent = now - self._heard
         if self._active is None:
             if silent > (silence if self._unfinished else KEEP_ALIVE):
                 self._transport.close()
-        elif self._reading is self._active and not self._paused and silent > silence:
+        elif self._reading is self._active and not self.paused and silent > silence:
             self._transport.close()
 
     # Within
@@ -331,8 +358,8 @@ class ClientProtocol(asyncio.Protocol):
         server.tasks.add(task)
 
     def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
+        if not self.paused:
+            self.paused = True
             self._transport.pause_reading()
 
     def _refuse(self, why: str) -> None:
@@ -365,5 +392,9 @@ class ClientProtocol(asyncio.Protocol):
             [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(said))],
             self._server.date, method="GET", chunks=False, close=True,
         )  # fmt: skip
+        if self._transport.is_closing():
+            return
         self._transport.write(head.data + said)
-        self._transport.close()
+        self._transport.write_eof()
+        self.taken()
+        self._server.loop.call_later(LINGER, self._transport.close)

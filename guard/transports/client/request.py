@@ -22,6 +22,8 @@ class Line(Protocol):
 
     blocked: bool
     """True while the client does not take what is written."""
+    paused: bool
+    """True while nothing is read, be it that too much of a body waits to be taken."""
 
     @property
     def date(self) -> bytes:
@@ -157,7 +159,7 @@ class Request:
                 data = body[0] if len(body) == 1 else b"".join(body)
                 if body:
                     self._body, self.held = [], 0
-                    if self.more:
+                    if self._line.paused:
                         self._line.taken()
                 self._delivered = not self.more
                 return {"type": "http.request", "body": data, "more_body": self.more}
