@@ -1,6 +1,6 @@
 """Does a worker's memory grow? Twenty minutes of requests and streams with everything on.
 
-Half a minute of requests at a fixed rate and half a minute of 50 paced streams in turn, from 60,000 users, each prompt
+Half a minute of 60 requests a second and half a minute of ten paced streams in turn, from 60,000 users, each prompt
 its own. Resident bytes are read every five seconds. The growth is that of the second half: the mean of the last tenth
 of the time over the mean of the tenth that follows the middle.
 
@@ -15,7 +15,7 @@ from lab.figures import Figures, spread
 from lab.question import amount, ask, label, options, table
 
 SYSTEMS = ("guard_all",)
-USERS, RATE, STREAMS, TURN_S, EVERY_S = 60_000, 200, 50, 30.0, 5.0
+USERS, RATE, STREAMS, TURN_S, EVERY_S = 60_000, 60, 10, 30.0, 5.0
 
 
 class Watch:

@@ -190,6 +190,42 @@ def tokens(results):
     return swept(results, "tokens", "cpu_us", "CPU µs a chunk")
 
 
+def counted(results, question, measured, called, name=str):
+    """A table of a question with one row to each thing that was measured."""
+    content = results.get(question)
+    if not content:
+        return ABSENT.format(question)
+    rows = [
+        [name(what), *(amount(found[key]["median"]) for key in measured)] for what, found in content["figures"].items()
+    ]
+    return table([called, *measured.values()], rows)
+
+
+def users(results):
+    """By the users of a month."""
+    measured = {"before_mib": "MiB before", "after_mib": "MiB after", "sighting_us": "CPU µs a first sight",
+                "known_us": "µs a request of a known user", "new_us": "of a new one"}  # fmt: skip
+    return counted(results, "users", measured, "users", lambda number: f"{int(number):,}")
+
+
+def policies(results):
+    """By the number of patterns and packs."""
+    measured = {"cpu_us": "CPU µs a request", "load_ms": "CPU ms to load", "resident_mib": "MiB"}
+
+    def said(name):
+        _, rules, packs = name.split("_")
+        return f"{rules}, {'every license' if packs == 'all' else 'one license'}"
+
+    return counted(results, "policies", measured, "patterns", said)
+
+
+def memory_soak(results):
+    """Memory over a soak."""
+    measured = {"resident_mib": "MiB at the end", "growth_percent": "growth in the second half, %",
+                "answered": "answered"}  # fmt: skip
+    return counted(results, "memory_soak", measured, "", label)
+
+
 def readme(results):
     """What README says of it."""
     requests, chunks = results.get("request_cost"), results.get("stream_cost")
@@ -207,7 +243,7 @@ def readme(results):
 BLOCKS = {
     made.__name__: made
     for made in (goals, machine, request_cost, stream_cost, added_latency, in_process, wrk_check, vllm_bench,
-                 prompt_size, streams, tokens, readme)
+                 prompt_size, streams, tokens, users, policies, memory_soak, readme)
 }  # fmt: skip
 
 

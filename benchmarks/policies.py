@@ -74,7 +74,7 @@ def systems(rules=RULES):
 
 def measure(stand, given, result):
     """Ask in rounds; then load each policy a few times."""
-    bodies, figures = stand.bodies(users=USERS, prompt=PROMPT, tokens=TOKENS), Figures()
+    bodies, figures = stand.bodies(users=USERS, prompt=PROMPT, tokens=TOKENS), Figures(stand.systems)
     seconds = 0.4 if given.quick else 1.0
     for system in stand.turns(given.rounds):
         figures.round = stand.round

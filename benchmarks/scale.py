@@ -6,11 +6,11 @@ scaled down by the same number, which leaves every share as it is: how many of t
 do not. In the end the ledger has to have exactly the users that came. Then Redis is measured alone: CPU and bytes of a
 write of so many users, and of reading the count. The rows put both together; nobody served 700 million users here.
 
-Assumed, and to be changed by options: how often users come (a fifth almost daily, a third weekly, the others now and
-then), three sessions on a day with any, five requests a session, each session on a connection that a balancer sends
-anywhere, and two and a half times the average at the peak.
+Assumed: a fifth of the users come on 80 % of the days, three in ten on 30 %, half on 5 %; on such a day they have three
+sessions of five requests (--requests), each on a connection that a balancer sends anywhere, or seven in ten to the same
+gateway where it goes by source; and the peak is two and a half times the average (--peak).
 
-    python benchmarks/scale.py [--people 35000] [--json FILE]
+    python benchmarks/scale.py [--people 20000] [--json FILE]
 """
 
 import random
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import redis
-from lab.question import amount, keep, options, table
+from lab.question import amount, at_least_one, keep, more_than_nothing, options, table
 from lab.results import Result
 from lab.store import pseudonym, redis_server
 
@@ -196,9 +196,14 @@ def sized(world, month, load, given):
 
 def more(parser):
     """Add what is assumed."""
-    parser.add_argument("--people", type=int, default=35_000, help="users that are really counted, in every row")
-    parser.add_argument("--requests", type=float, default=5.0, help="by session")
-    parser.add_argument("--peak", type=float, default=2.5, help="of the average")
+    parser.add_argument(
+        "--people",
+        type=at_least_one,
+        default=20_000,
+        help="users that are really counted, in every row (default 20000)",
+    )
+    parser.add_argument("--requests", type=more_than_nothing, default=5.0, help="by session (default 5)")
+    parser.add_argument("--peak", type=more_than_nothing, default=2.5, help="of the average (default 2.5)")
 
 
 def main():

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from lab.figures import Figures
-from lab.question import amount, keep, options, table
+from lab.question import amount, at_least_one, keep, options, table
 from lab.results import Result
 
 USERS = (1, 1_000, 100_000, 1_000_000)
@@ -89,7 +89,7 @@ def worker(users, asked):
 
 def more(parser):
     """Add what this question is asked about."""
-    parser.add_argument("--users", type=int, nargs="+", default=USERS, metavar="N")
+    parser.add_argument("--users", type=at_least_one, nargs="+", default=USERS, metavar="N")
 
 
 def main():

@@ -43,7 +43,7 @@ class Workers(Guard):
 
 def measure(stand, given, result):
     """Load each in turn."""
-    figures, seconds = Figures(), 2 if given.quick else 6
+    figures, seconds = Figures(each.name for each in given.systems), 2 if given.quick else 6
     bodies = stand.bodies(users=500)
     for each in stand.turns(given.rounds):
         figures.round = stand.round

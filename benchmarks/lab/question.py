@@ -1,6 +1,8 @@
 """The command line that every question has, and how its answer is printed and kept."""
 
 import argparse
+import math
+import os
 import sys
 from pathlib import Path
 
@@ -8,13 +10,19 @@ from lab.results import Result
 from lab.stand import Stand
 from lab.systems import LABELS, NAMES
 
+INTERRUPTED = 130
+"""As shells count the end by SIGINT: 128 and its number."""
+
 
 def options(document, systems=(), *, rounds=6, more=None, argv=None):
-    """Return the parsed command line of a question whose docstring is ``document``; ``more`` adds to the parser."""
+    """Return the parsed command line of a question whose docstring is ``document``; ``more`` adds to the parser.
+
+    Ends with 2 for what cannot be asked so, before anything is measured. Ctrl-C is one line from here on.
+    """
     parser = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here, not to benchmarks/results/")
     parser.add_argument("--quick", action="store_true", help="a look: short turns, two rounds, and nothing is kept")
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"default {rounds}")
+    parser.add_argument("--rounds", type=at_least_one, default=rounds, help=f"default {rounds}")
     if systems:
         parser.add_argument(
             "--systems", nargs="+", choices=NAMES, default=list(systems), metavar="NAME",
@@ -23,9 +31,45 @@ def options(document, systems=(), *, rounds=6, more=None, argv=None):
     if more:
         more(parser)
     given = parser.parse_args(argv)
+    if given.json:
+        folder = given.json.parent
+        if not folder.is_dir() or given.json.is_dir() or not os.access(folder, os.W_OK):
+            parser.error(f"--json {given.json}: allowed: a file in a directory that is there and can be written")
+    end_by_a_line()
     if given.quick:
         given.rounds = min(given.rounds, 2)
     return given
+
+
+def at_least_one(text):
+    """Return the whole number of an option, 1 or more. Raises ArgumentTypeError."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a whole number, 1 or more")
+    return int(text)
+
+
+def more_than_nothing(text):
+    """Return the number of an option, above 0. Raises ArgumentTypeError."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number above 0")
+    return number
+
+
+def end_by_a_line(said="interrupted; nothing is kept"):
+    """Let Ctrl-C end this process with 130 and a line, once what it started is stopped."""
+
+    def hook(kind, error, traceback):
+        if not issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, traceback)
+            return
+        print(f"\n{said}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+    sys.excepthook = hook
 
 
 def keep(result, given):

@@ -90,6 +90,7 @@ def _supervise(settings: "Config") -> None:
         command, workers=settings.workers, listen=settings.listen,
         admin=None if settings.admin == "off" else settings.admin,
         seconds=settings.drain.delay + settings.drain.seconds, on_ready=ready, environment=environment,
+        later={"GUARD_LAST_GOOD": "1", "GUARD_STATE_DIR": settings.state_dir},
     )  # fmt: skip
     try:
         code = asyncio.run(supervisor.run())
@@ -105,6 +106,7 @@ def _serve(path: Path | None, overrides: dict[str, Any], post: Post | None, *, l
     """Serve in this process, as the only one or at a ``post`` among several. Raises typer.Exit and PolicyError."""
     from guard.evidence.signing import SigningError
     from guard.observability.logs import log_to
+    from guard.policy.document import PolicyError
     from guard.transports.admin import AdminExposedError, build_admin, read_token
     from guard.transports.asgi import GuardMiddleware
     from guard.transports.fleet import Fleet
@@ -117,7 +119,13 @@ def _serve(path: Path | None, overrides: dict[str, Any], post: Post | None, *, l
     from guard.usage.pseudonym import PseudonymKeyError
 
     number, workers = (post.number, post.workers) if post is not None else (None, 1)
-    runtime = Runtime(path, overrides, last_good=last_good, slot=number or 0)
+    try:
+        runtime = Runtime(path, overrides, last_good=last_good, slot=number or 0, copies=post is not None)
+    except PolicyError as error:
+        if post is None:
+            raise
+        _say(str(error), number)
+        raise typer.Exit(EX_CONFIG) from error
     settings = runtime.config
     log_to(sys.stderr, settings.observability, number)
     limits = settings.upstream_timeouts
@@ -142,7 +150,7 @@ def _serve(path: Path | None, overrides: dict[str, Any], post: Post | None, *, l
         elif post is None and settings.admin != "off":
             admin_app = build_admin(runtime, token=token, listen=settings.admin)
     except (AdminExposedError, OSError, ValueError) as error:
-        print(f"guard cannot start: {error}", file=sys.stderr)
+        _say(f"guard cannot start: {error}", number)
         raise typer.Exit(EX_CONFIG) from error
     guarded = GuardMiddleware(inner, runtime)
     drain = Drain(settings.drain.delay, settings.drain.seconds, runtime.drain, guarded.cut_short)
@@ -160,10 +168,16 @@ def _serve(path: Path | None, overrides: dict[str, Any], post: Post | None, *, l
             drain=drain,
         )
     except StartupError as error:
-        print(f"guard cannot start: {guarded.failure or error}", file=sys.stderr)
+        _say(f"guard cannot start: {guarded.failure or error}", number)
         misconfigured = isinstance(guarded.failure, (PseudonymKeyError, SigningError, TelemetryError))
         raise typer.Exit(EX_CONFIG if misconfigured else EX_UNAVAILABLE) from error
     log.info("stopped")
+
+
+def _say(text: str, worker: int | None) -> None:
+    """Tell standard error; where several processes write to it, every line says which one did."""
+    prefix = "" if worker is None else f"worker {worker}: "
+    print(prefix + text.replace("\n", f"\n{prefix}"), file=sys.stderr)
 
 
 def _last_good(path: Path | None, overrides: dict[str, Any]) -> "Config | None":

@@ -32,6 +32,12 @@ class TextFormatter(logging.Formatter):
     def __init__(self, *, quoting: bool, prefix: str = "") -> None:
         super().__init__(f"%(asctime)s %(levelname)s {prefix}%(message)s")
         self._quoting = quoting
+        self._prefix = prefix
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return ``record``; where lines have a prefix, all of its lines have it."""
+        text = super().format(record)
+        return text.replace("\n", f"\n{self._prefix}") if self._prefix else text
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
         """Return the exception's kind and the places it went through."""

@@ -86,9 +86,9 @@ class Departed:
     def __init__(self) -> None:
         self._kept: dict[str, Family] = {}
 
-    def add(self, text: str) -> None:
-        """Take the last exposition of a process that has ended."""
-        for family in families(text).values():
+    def add(self, text: str, before: str = "") -> None:
+        """Take the last exposition of a process that ended, and of the one ``before`` what is no more in it."""
+        for family in {**families(before), **families(text)}.values():
             if family.kind == "gauge":
                 continue
             kept = self._kept.setdefault(family.name, family._replace(values={}))

@@ -59,8 +59,8 @@ class Config(Section):
         default=1,
         ge=1,
         le=64,
-        description="Processes of `guard serve` that share the client port, the ledger and the state directory: one for "
-        "each core it may use.",
+        description="Processes of `guard serve` that share the client port, the ledger and the state directory: one "
+        "for each core it may use.",
     )
     mode: Literal["enforce", "shadow"] = Field(
         default="enforce", description="`enforce` refuses; `shadow` only records."

@@ -77,18 +77,20 @@ class ActivePolicy:
         environment: Mapping[str, str] = os.environ,
         remember: bool = False,
         last_good: bool = False,
+        copies: bool = False,
     ) -> None:
         """Load ``path``. Raises PolicyError: a process does not start with a bad policy.
 
         With ``last_good`` it starts from the last good copy of a bad one. The copy is in the state directory, which
-        ``overrides`` have to name: a bad file cannot say where it is.
+        ``overrides`` have to name: a bad file cannot say where it is. With ``copies`` the copy is made for those that
+        take this process's place, and not started from.
         """
         self._path = path
         self._overrides = dict(overrides or {})
         self._clock = clock
         self._environment = environment
         self._remember = remember
-        self._last_good = last_good
+        self._copies = last_good or copies
         self._lock = Lock()
         self._history: deque[ReloadResult] = deque(maxlen=HISTORY)
         self._rules = RuleCache()
@@ -164,7 +166,7 @@ class ActivePolicy:
             return result
 
     def keep(self) -> None:
-        """Record what is in force in the state directory, and with ``last_good`` copy its files. Raises OSError.
+        """Record what is in force in the state directory, and where that is asked for copy its files. Raises OSError.
 
         To be called by one process of a state directory, when it has started and after every change.
         """
@@ -174,7 +176,7 @@ class ActivePolicy:
             now = self._clock()
             gone = self._gone if now < self._period_end else {}
             write_record(self.config, self.snapshot.hash, self._posture, gone, now)
-            if self._last_good and self._path is not None:
+            if self._copies and self._path is not None:
                 lastgood.keep(Path(self.config.state_dir), self._path, self.loaded)
 
     def _load(self, path: Path | None, place: Callable[[str], str] | None = None) -> Loaded:

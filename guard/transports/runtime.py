@@ -59,7 +59,7 @@ class Runtime:
     """Guard in one process. ``path`` is guard.yaml (None: defaults and ``overrides`` by dotted name alone).
 
     Raises PolicyError for a policy that cannot be used; with ``last_good`` the last good copy takes its place.
-    ``slot`` is the number of a worker among those of one port.
+    ``slot`` is the number of a worker among those of one port; with ``copies`` what replaces it finds such a copy.
     """
 
     services: Services
@@ -68,9 +68,10 @@ class Runtime:
     def __init__(
         self, path: Path | None, overrides: Mapping[str, object] | None = None, *,
         registry: CollectorRegistry = REGISTRY, last_good: bool = False, slot: int = 0,
+        copies: bool = False,
     ) -> None:  # fmt: skip
         self._slot = slot
-        self.active = ActivePolicy(path, overrides, remember=True, last_good=last_good)
+        self.active = ActivePolicy(path, overrides, remember=True, last_good=last_good, copies=copies)
         self.registry = registry
         self.metrics = Metrics(registry)
         if self.active.restored:

@@ -15,19 +15,23 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from guard.observability.merged import Departed, merged
 from guard.transports.line import Line, LineBrokenError
 from guard.transports.listener import Address, StartupError, bind, release, reserve
 from guard.transports.post import Post
+from guard.transports.standin import StandIn
 
 log = logging.getLogger("guard.workers")
 
 TICK = 1.0
 """Seconds between questions to every worker how it is."""
-MISSED = 60
-"""Questions in a row without an answer after which a worker is taken to hang, and killed."""
+MISSED = 30
+"""Questions in a row without an answer, a tick apart, each waited for as long, until a worker is killed: a minute."""
+SILENT = 3
+"""Questions in a row without an answer of the first worker after which the admin port is answered here."""
 METRICS_TICKS = 5
 """Of so many ticks a killed worker's counters may be missing."""
 ANSWER_SECONDS = 5.0
@@ -60,6 +64,8 @@ class Worker:
     said: Mapping[str, Any] = field(default_factory=dict)
     """What its parts said last."""
     metrics: str = ""
+    last: str = ""
+    """Its metrics when all it had open was closed; empty for one that was killed."""
     missed: int = 0
     failed: int = 0
     """Its processes in a row that did not last."""
@@ -74,6 +80,7 @@ class Supervisor:
 
     ``admin`` is where the first of them answers operators for all (None: nobody does). ``seconds`` is how long a worker
     may take to drain. ``on_ready`` is called once, when all of them accept connections, with their addresses.
+    ``later`` is besides in the environment of workers that are started after that.
     """
 
     def __init__(
@@ -86,8 +93,10 @@ class Supervisor:
         seconds: float,
         on_ready: Callable[[Address, Address | None], None] = lambda _listen, _admin: None,
         environment: Mapping[str, str] = os.environ,
+        later: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._command, self._environment = list(command), dict(environment)
+        self._later = dict(later)
         self._listen, self._admin = Address.parse(listen), None if admin is None else Address.parse(admin)
         self._seconds, self._on_ready = seconds, on_ready
         self._workers = [Worker(number) for number in range(workers)]
@@ -95,6 +104,7 @@ class Supervisor:
         self._restarts = 0
         self._sockets: tuple[socket.socket | None, socket.socket | None] = None, None
         """Those that are handed on: of a unix socket for clients, and of the admin port."""
+        self._stand_in: StandIn | None = None
         self._ends: dict[int, asyncio.Future[int]] = {}
         """How the processes ended, by pid."""
         self._served = False
@@ -136,6 +146,8 @@ class Supervisor:
         if self._admin is not None:
             admin, self._admin = bind(self._admin, "admin")
             closing.callback(release, admin, self._admin)
+            self._stand_in = StandIn(admin)
+            closing.callback(self._stand_in.close)
         self._sockets = client if self._listen.path else None, admin
 
     async def _keep(self, worker: Worker) -> None:
@@ -158,9 +170,11 @@ class Supervisor:
                 self._end()
                 return
             pause = 0.0 if lasted else min(LONGEST_PAUSE, 0.1 * 2**worker.failed)
-            log.error("worker %d ended with %d; another one takes its place in %g s", worker.number, code, pause)
+            level = logging.ERROR if code else logging.INFO  # 0: somebody asked this one to drain
+            log.log(level, "worker %d ended with %d; another one takes its place in %g s", worker.number, code, pause)
             self._restarts += 1
             self._tell()
+            await self._answer()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
@@ -169,6 +183,7 @@ class Supervisor:
         """Start a process for a place and return its exit code when it has ended; up says whether it was."""
         ours, theirs = socket.socketpair()
         client, admin = self._sockets
+        environment = {**self._environment, **self._later} if self._served else self._environment
         post = Post(
             worker.number, len(self._workers), theirs.fileno(), self._listen.host, self._listen.port,
             -1 if client is None else client.fileno(),
@@ -178,7 +193,7 @@ class Supervisor:
             try:
                 # A group of its own: what a terminal sends goes to the supervisor alone, which passes it on once.
                 process = subprocess.Popen(  # noqa: ASYNC220, S603 - nobody is served here; the command is our own
-                    self._command, env={**self._environment, **post.told()}, pass_fds=post.files, process_group=0
+                    self._command, env={**environment, **post.told()}, pass_fds=post.files, process_group=0
                 )
             except OSError as error:  # no memory, or no more processes: it is tried again
                 ours.close()
@@ -187,15 +202,15 @@ class Supervisor:
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._ends[process.pid], worker.pid = ended, process.pid
         worker.line = await Line.open(ours, self._answers(worker))
-        worker.missed, worker.metrics, worker.said = 0, "", {}
+        worker.missed, worker.metrics, worker.last, worker.said = 0, "", "", {}
         if self._stopping.is_set():  # the signal came while nobody was there to get it
             os.kill(worker.pid, signal.SIGTERM)
         code = process.returncode = await ended  # by _reap, which asks for every child there is
         worker.pid, worker.ready = 0, False
         await worker.line.close()
         worker.line = None
-        self._departed.add(worker.metrics)
-        worker.metrics = ""
+        self._departed.add(worker.last, worker.metrics)
+        worker.metrics = worker.last = ""
         return 128 - code if code < 0 else code
 
     def _note(self, code: int) -> None:
@@ -232,6 +247,8 @@ class Supervisor:
         if self._stopping.is_set():
             return
         self._stopping.set()
+        if self._stand_in is not None:
+            self._stand_in.close()
         self._signal(signal.SIGTERM)
         asyncio.get_running_loop().call_later(self._seconds + CLOSING, self._signal, signal.SIGKILL)
 
@@ -257,13 +274,20 @@ class Supervisor:
             elif self._served:
                 log.info("worker %d is up again", worker.number)
             self._tell()
+            await self._answer()
+
+        async def last(text: Any) -> None:
+            worker.last = str(text)
 
         async def others(_: Any) -> None:
             """Answer when no other worker is left."""
             while any(each.pid and each is not worker for each in self._workers):  # noqa: ASYNC110 - of some ends
                 await asyncio.sleep(0.05)
 
-        return {"up": up, "others": others, "metrics": self._metrics, "reload": self._reload, "facts": self._facts}
+        return {
+            "up": up, "last": last, "others": others,
+            "metrics": self._metrics, "reload": self._reload, "facts": self._facts,
+        }  # fmt: skip
 
     async def _everybody(self, what: str, seconds: float) -> list[Any]:
         """Return the answers of the workers that are up and have one, in their order."""
@@ -314,8 +338,9 @@ class Supervisor:
             number += 1
             await asyncio.gather(*map(self._ask, self._workers))
             if number % METRICS_TICKS == 0:
-                await asyncio.gather(*map(self._count, self._workers))
+                await asyncio.gather(*(self._count(each) for each in self._workers if not each.missed))
             self._tell()
+            await self._answer()
 
     async def _ask(self, worker: Worker) -> None:
         """Ask a worker how it is. Ticks are counted, not seconds: they stand still when everything was stopped."""
@@ -330,6 +355,13 @@ class Supervisor:
             if worker.missed >= MISSED and worker.pid:
                 log.critical("worker %d does not answer any more; it is killed, and replaced", worker.number)
                 os.kill(worker.pid, signal.SIGKILL)
+
+    async def _answer(self) -> None:
+        """Answer the admin port here while the first worker, who does, is being replaced or hangs."""
+        first = self._workers[0]
+        if self._stand_in is not None:
+            needed = self._served and not self._stopping.is_set() and (not first.up or first.missed >= SILENT)
+            await self._stand_in.serve(needed=needed)
 
     def _tell(self) -> None:
         """Let the first worker know how all of them are: it answers for them."""

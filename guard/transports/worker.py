@@ -51,6 +51,7 @@ async def serve_worker(
         await serve_handed(app, handed, admin_app, on_ready=up, drain=drain)
     finally:
         following.cancel()
+        await _leave(line, runtime)
         await line.close()
         client.close()
 
@@ -99,6 +100,14 @@ async def _tell(line: Line) -> None:
         await line.ask("up", seconds=SECONDS)
     except LineBrokenError as error:
         log.warning("the supervisor does not hear that this worker is up: %s", error)
+
+
+async def _leave(line: Line, runtime: Runtime) -> None:
+    """Say what was counted to the end: nobody can ask any more."""
+    try:
+        await line.ask("last", exposition(runtime.registry).decode(), seconds=SECONDS)
+    except LineBrokenError as error:
+        log.debug("the last metrics are not heard: %s", error)
 
 
 async def _follow(line: Line, runtime: Runtime) -> None:

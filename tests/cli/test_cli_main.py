@@ -27,6 +27,18 @@ def test_help_lists_every_command(capsys):
         assert entry.help in " ".join(shown.split())
 
 
+def test_as_the_first_process_of_a_container_it_can_be_ended_while_it_loads():
+    """Which gets no signal that it has no handler for, and loads for seconds."""
+    script = (
+        "import os, sys; own, os.getpid = os.getpid, lambda: {pid};\n"
+        "import signal, guard.__main__\n"
+        "os.kill(own(), signal.SIGTERM); print('goes on')"
+    )
+    for pid, code in ((1, 143), (2, -15)):  # any other process keeps what it was started with
+        run = subprocess.run([sys.executable, "-c", script.format(pid=pid)], capture_output=True, check=False)
+        assert (run.returncode, run.stdout) == (code, b""), run.stderr
+
+
 def test_help_imports_none_of_what_commands_need():
     script = (
         "import json, sys; from guard.cli.main import run; code = run(['--help']);"

@@ -10,7 +10,21 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
-from chart_world import CHART, GOLDEN, KUBERNETES, MATRIX, ROOT, VALUES, containers, matrix, one, pod, run, workload
+from chart_world import (
+    CHART,
+    GOLDEN,
+    KUBERNETES,
+    MATRIX,
+    ROOT,
+    VALUES,
+    containers,
+    matrix,
+    one,
+    pod,
+    rendered,
+    run,
+    workload,
+)
 
 pytestmark = pytest.mark.slow
 MATRIX_IDS = [f"{name}-{version}" for name, version in MATRIX]
@@ -235,6 +249,13 @@ def test_probes_of_guard_ask_the_admin_port(name, version):
     paths = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
     for probe, path in paths.items():
         assert guard[probe]["httpGet"] == {"path": path, "port": admin}
+
+
+@pytest.mark.parametrize(("workers", "failures"), [(None, 1), (1, 1), (2, 8)])
+def test_a_worker_may_be_replaced_before_a_pod_is_taken_out(workers, failures):
+    given = () if workers is None else ("--set", f"config.workers={workers}")
+    guard = containers(pod(rendered(*given, values="gateway")))["guard"]
+    assert guard["readinessProbe"]["failureThreshold"] == failures
 
 
 ALLOWED_VOLUMES = {

@@ -57,6 +57,7 @@ ISSUE = {
     "guard_behavior_step_total",
     "guard_overhead_seconds_bucket",
     "guard_build_info",
+    "guard_workers_up",
 }
 """What there is to be alerted on."""
 
@@ -83,6 +84,7 @@ def exported():
     AuditMetrics(registry, heads=True)
     JudgeMetrics(registry)
     registry.register(UsageCollector(unread))
+    yield from ("guard_workers", "guard_workers_up", "guard_worker_restarts_total")  # of no process: the supervisor's
     for family in registry.collect():
         ends = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
         yield from (family.name + end for end in ends)

@@ -53,6 +53,15 @@ def fails(text):
         return error
 
 
+def test_every_line_of_a_worker_has_its_number(logging_as_it_was):
+    stream = io.StringIO()
+    log_to(stream, ObservabilityConfig(), 3)
+    logging.getLogger("guard").error("not loaded:\n%s", "one\ntwo")
+    first, *rest = stream.getvalue().splitlines()
+    assert first.endswith(" ERROR worker 3: not loaded:")
+    assert rest == ["worker 3: one", "worker 3: two"]
+
+
 def test_a_line_is_one_object_with_what_is_known_beside_the_message(logging_as_it_was):
     stream = io.StringIO()
     to(stream, log_format="json")

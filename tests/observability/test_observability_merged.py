@@ -97,3 +97,12 @@ def test_every_gauge_of_ours_has_a_rule():
     assert written
     assert written - set(RULES) == set()
     assert all(RULES[name] is Rule.FIRST for name in GAUGES if name.startswith("guard_license_"))
+
+
+def test_what_left_its_registry_before_the_end_stays_too():
+    departed = Departed()
+    head = "# HELP {0}_total T.\n# TYPE {0}_total counter\n{0}_total {1}\n"
+    departed.add(head.format("asked", 5.0), head.format("asked", 4.0) + head.format("refused", 2.0))
+    text = merged([], departed)
+    assert "asked_total 5.0" in text  # once, and the later one
+    assert "refused_total 2.0" in text

@@ -150,6 +150,21 @@ def test_ready_is_who_has_all_workers_and_the_others_serve_meanwhile(tmp_path):
         assert told == {"guard_worker_restarts_total": 2}
 
 
+def test_the_admin_port_answers_while_the_first_worker_hangs(tmp_path):
+    with workers(tmp_path) as guard:
+        first = guard.pids()[0]
+        os.kill(first, signal.SIGSTOP)
+        try:
+            assert guard.get("/readyz") == (503, '{"ready": false}')  # within some seconds, by the supervisor
+            assert guard.get("/healthz")[0] == 200
+            assert guard.get("/api/v1/usage")[0] == 503
+        finally:
+            os.kill(first, signal.SIGCONT)
+        guard.until(lambda: guard.get("/metrics")[0] == 200)  # the supervisor leaves it to the worker
+        guard.until(lambda: guard.ready()[0])
+        assert first in guard.pids()
+
+
 def test_a_worker_is_replaced_under_a_bad_policy_with_the_last_good_one(tmp_path):
     with workers(tmp_path) as guard:
         (tmp_path / "guard.yaml").write_text("no policy: [")
@@ -188,6 +203,7 @@ def test_workers_that_are_killed_under_load_lose_no_user_and_count_none_twice(tm
                     os.kill(random.choice(pids), signal.SIGKILL)
 
         asyncio.run(run())
+        guard.until(lambda: guard.ready()[0])  # else it may be the supervisor who answers, and knows no metrics
         restarts = families(guard.get("/metrics")[1])["guard_worker_restarts_total"].values
     assert sum(restarts.values()) > 0
     pseudonyms = Pseudonymizer(load_or_create_key(tmp_path / "state" / "pseudonym.key"))

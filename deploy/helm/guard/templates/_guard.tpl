@@ -59,7 +59,8 @@ readinessProbe:
   httpGet: {path: /readyz, port: {{ .Values.ports.admin }}}
   periodSeconds: 2
   timeoutSeconds: 2
-  failureThreshold: 1
+  {{- /* Where others go on serving, a worker may be replaced, which takes some ten seconds, before the pod is taken out. */}}
+  failureThreshold: {{ ternary 8 1 (gt (int (.Values.config.workers | default 1)) 1) }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
 securityContext:
