@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import redis
-from sightings import redis_server
+from lab.store import redis_server
 
 from guard.usage.address import open_ledger, sqlite_url
 from guard.usage.ledger import Scope

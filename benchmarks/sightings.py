@@ -14,14 +14,13 @@ import json
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from lab.store import redis_server
 from peers.synapse import MonthlyActiveUsers
 from prometheus_client import CollectorRegistry
 
@@ -42,23 +41,6 @@ evidence: {{audit: false}}
 """
 LICENSES = ("qwen-2024",)
 NOW = time.time()
-
-
-@contextmanager
-def redis_server(folder):
-    """A server of our own on a socket in ``folder``; yields the URL of a ledger on it and the process."""
-    socket = folder / "redis.sock"
-    server = subprocess.Popen(
-        ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        while not socket.exists():
-            time.sleep(0.02)
-        yield f"redis+unix://{socket}?users=1000000", server
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def cpu(work, *arguments):
