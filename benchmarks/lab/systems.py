@@ -116,7 +116,7 @@ class Inside(System):
 
 def _defaults():
     """Return Guard as it comes: where the neural tier is installed, it is asked about prompts in doubt."""
-    guard = Guard("guard_defaults", "Guard, defaults", DEFAULTS)
+    guard = Guard("guard_defaults", "Guard, everything on and the neural tier", DEFAULTS)
     guard.every, guard.rate, guard.streams, guard.connections, guard.needed = 2, 25, 4, 2, False
     return guard
 
