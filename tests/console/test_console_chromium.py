@@ -121,13 +121,14 @@ def test_another_origin_cannot_reload_or_log_out_with_the_browsers_cookie(browse
         page = context.new_page()
         log_in(page, stage.admin)
         loads = page.goto(f"{stage.admin}/api/v1/policy").json()["reloads"]
-        carried = []
-        page.on("request", lambda request: request.method == "POST" and carried.append(request.all_headers()))
+        posts = []  # their headers are asked for later: to ask is to wait, which a callback may not have done in time
+        page.on("request", lambda request: request.method == "POST" and posts.append(request))
         for path, status in (("/policy/reload", 403), ("/logout", 403), ("/-/reload", 401)):
             page.goto(f"http://127.0.0.1:{server.server_port}/to{path}")
             with page.expect_response(f"{target}{path}") as answer:
                 page.get_by_role("button").click()
             assert answer.value.status == status
+        carried = [request.all_headers() for request in posts]
         assert all("cookie" in headers for headers in carried), "it was not for want of a cookie"
         assert len(carried) == 3
         page.goto(f"http://127.0.0.1:{server.server_port}/")
