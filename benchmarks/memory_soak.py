@@ -1,4 +1,4 @@
-"""Does a worker's memory grow? Twenty minutes of requests and streams with everything on.
+"""Does a worker's memory grow over twenty minutes of requests and streams with everything on?
 
 Half a minute of 60 requests a second and half a minute of ten paced streams in turn, from 60,000 users, each prompt
 its own. Resident bytes are read every five seconds. The growth is that of the second half: the mean of the last tenth
