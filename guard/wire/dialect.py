@@ -97,22 +97,13 @@ class Dialect(Protocol):
 
     @property
     def receipts(self) -> bool:
-        """Whether ``answered`` can return anything."""
+        """Whether its answers hold choices, of which ``screen`` and a stream's ``answered`` tell."""
 
     def parse(self, document: dict[str, Any]) -> Inquiry:
         """Type the body's fields in place and return the inquiry. Raises Malformed."""
 
-    def screen_answer(self, inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) -> dict[str, Any]:
-        """Feed every text of an unstreamed ``answer`` to ``gate`` and return the answer with blocked choices ended
-        (their text cut at the cleared length, the dialect's content-filter ending, ``guard`` facts), and with the id of
-        each choice's receipt as ``guard.receipt``.
-        """
-
-    def answered(self, answer: dict[str, Any]) -> list["Answered"]:
-        """Return what an answer that came out of ``screen_answer`` holds, one entry per choice."""
-
     def screen(self, inquiry: Inquiry, raw: bytes, gate: OutputGate) -> "Screened":
-        """Do for the bytes of an unstreamed answer what ``screen_answer`` and ``answered`` do for the document.
+        """Feed every text of the unstreamed answer ``raw`` to ``gate``; return what leaves of it, and what that holds.
 
         Raises GarbledAnswer for bytes that are no answer of this dialect.
         """

@@ -24,8 +24,6 @@ from guard.wire.refusals import Shape, anthropic_shape, openai_shape
 from guard.wire.requests import batch, chat, completions, everyday, messages, pooling, responses, tokens
 
 Parse = Callable[[dict[str, Any]], Inquiry]
-ScreenAnswer = Callable[[Inquiry, dict[str, Any], OutputGate], dict[str, Any]]
-TellAnswered = Callable[[dict[str, Any]], list[Answered]]
 Screen = Callable[[Inquiry, bytes, OutputGate], Screened]
 OpenStream = Callable[[Inquiry, OutputGate], AnswerStream]
 
@@ -34,10 +32,13 @@ class Answers(Protocol):
     """What a module of ``guard.wire.answers`` offers."""
 
     def screen_answer(self, inquiry: Inquiry, answer: dict[str, Any], gate: OutputGate) -> dict[str, Any]:
-        """As Dialect.screen_answer."""
+        """Feed every text of an unstreamed ``answer`` to ``gate`` and return the answer with blocked choices ended
+        (their text cut at the cleared length, the dialect's content-filter ending, ``guard`` facts), and with the id of
+        each choice's receipt as ``guard.receipt``.
+        """
 
     def answered(self, answer: dict[str, Any]) -> list[Answered]:
-        """As Dialect.answered."""
+        """Return what an answer that came out of ``screen_answer`` holds, one entry per choice."""
 
     def open_stream(self, inquiry: Inquiry, gate: OutputGate) -> AnswerStream:
         """As Dialect.open_stream."""
@@ -48,8 +49,6 @@ class Spoken:
     """A dialect put together from a request parser, an answer codec and an error shape."""
 
     parse: Parse
-    screen_answer: ScreenAnswer
-    answered: TellAnswered
     screen: Screen
     open_stream: OpenStream
     refusal: Shape
@@ -75,18 +74,8 @@ class Surface:
         return self.dialect.parse
 
     @property
-    def screen_answer(self) -> ScreenAnswer:
-        """The answer half for a whole answer."""
-        return self.dialect.screen_answer
-
-    @property
-    def answered(self) -> TellAnswered:
-        """What a screened answer holds, for receipts."""
-        return self.dialect.answered
-
-    @property
     def screen(self) -> Screen:
-        """The answer half for the bytes of a whole answer: both of the above, and what leaves."""
+        """The answer half for the bytes of a whole answer: what leaves, and what that holds, for receipts."""
         return self.dialect.screen
 
     @property
@@ -185,7 +174,7 @@ def error_shape(path: str) -> Shape:
 
 def _spoken(parse: Parse, answers: Answers, shape: Shape = openai_shape, plain: Plain | None = None) -> Spoken:
     codec = Codec(answers.screen_answer, answers.answered, plain)
-    return Spoken(parse, answers.screen_answer, answers.answered, codec.screen, answers.open_stream, shape)
+    return Spoken(parse, codec.screen, answers.open_stream, shape)
 
 
 def _plain(parse: Parse, shape: Shape = openai_shape) -> Spoken:

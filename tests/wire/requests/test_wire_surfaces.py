@@ -51,7 +51,7 @@ def test_other_surfaces_have_the_name_a_policy_opens_them_by(path):
 
 def test_a_surface_has_both_halves_of_its_dialect():
     for path, surface in SURFACES.items():
-        for half in (surface.parse, surface.screen_answer, surface.answered, surface.open_stream, surface.refusal):
+        for half in (surface.parse, surface.screen, surface.open_stream, surface.refusal):
             assert callable(half), path
     inquiry = match("POST", "/v1/chat/completions").parse({"messages": [{"role": "user", "content": "hello"}]})
     assert (inquiry.surface, inquiry.segments[0].text) == ("chat", "hello")
